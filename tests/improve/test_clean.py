@@ -18,6 +18,7 @@ from limner.data.pictures import Cleaning
 from limner.data.store import Caption, Store
 from limner.data.writer import StoreWriter
 from limner.errors import DataError, UsageError
+from limner.improve import caption_matches
 from limner.improve.caption_checks import common_texts, is_classes, text_fault
 from limner.improve.caption_doubts import careful_threshold, share_wrong, wrong_among
 from limner.improve.caption_map import CaptionMap, map_of
@@ -400,6 +401,17 @@ def test_no_picture_is_mapped_by_a_regression_that_its_caption_was_in():
         return _mapped(kernel, words, own)(np.arange(60))
 
     before = mapped(own)
+    turns, norm = (
+        np.array([_fold(n) for n in range(60)]),
+        torch.exp(-torch.cdist(seen, seen).square() / 5).double(),
+    )
+    answers = (words - words.mean(0)).double()
+    for turn in range(turns.max() + 1):
+        known = norm[turns != turn]  # each picture is a landmark
+        ridge = caption_matches._RIDGE * norm + 60e-6 * torch.eye(60)
+        weights = torch.linalg.solve(known.T @ known + ridge, known.T @ answers[turns != turn])
+        wanted = torch.nn.functional.normalize(norm[turns == turn] @ weights, dim=1)
+        torch.testing.assert_close(before[turns == turn].double(), wanted, rtol=0, atol=1e-3)
     for row in (0, 17, 42):
         changed = own.copy()
         rival = next(n for n in range(60) if n != row and _fold(n) == _fold(row))
@@ -412,9 +424,7 @@ def test_no_picture_is_mapped_by_a_regression_that_its_caption_was_in():
 
 def _fold(row: int, count: int = 60) -> int:
     """Which part of the captions is left out where a picture is mapped."""
-    from limner.improve.caption_matches import _FOLDS
-
-    return int((np.random.default_rng(0).permutation(count) % _FOLDS)[row])
+    return int((np.random.default_rng(0).permutation(count) % caption_matches._FOLDS)[row])
 
 
 def test_right_and_swapped_pairs_weigh_the_same_however_many_are_swapped():
