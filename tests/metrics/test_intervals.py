@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from limner.metrics.intervals import (
     bootstrap_weights,
     mean_interval,
+    median_interval,
     share_of,
     t_interval,
     wilson,
@@ -70,6 +71,17 @@ def test_the_interval_of_a_mean_is_that_of_the_normal_approximation():
     reach = 1.96 * x.std().item() / 20
     assert (low + high) / 2 == pytest.approx(x.mean().item(), abs=1e-6)
     assert (high - low) / 2 == pytest.approx(reach, rel=0.1)
+
+
+def test_the_interval_of_a_median_holds_it_as_often_as_it_says():
+    """Of samples of an exponential distribution, whose median is ln 2, in 95 of 100."""
+    assert median_interval(torch.arange(101.0).flip(0)) == (40.0, 60.0)  # 1.96 * 10.05 / 2 = 9.8
+    assert median_interval(torch.tensor([3.0])) == (3.0, 3.0)
+    samples = torch.empty(2000, 81, dtype=torch.float64).exponential_(
+        generator=torch.Generator().manual_seed(0)
+    )
+    held = [low <= math.log(2) <= high for low, high in map(median_interval, samples)]
+    assert sum(held) / len(held) == pytest.approx(0.95, abs=0.015)
 
 
 def test_students_interval_is_that_of_the_tables():

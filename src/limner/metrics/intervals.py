@@ -110,6 +110,18 @@ def mean_interval(scores: Tensor, replicates: int = REPLICATES) -> Interval:
     return bootstrap_interval(x.mean().item(), weights @ x / len(x))
 
 
+def median_interval(values: Tensor) -> Interval:
+    """Interval of the median of ``(N,)`` independent values, whatever their distribution.
+
+    Between two of the values: how many lie below the true median is binomial, with the deviation
+    sqrt(N) / 2 (Conover, Practical Nonparametric Statistics, 1999, section 3.2).
+    """
+    ranked = values.double().sort().values
+    reach, middle = round(1.96 * sqrt(len(ranked)) / 2), (len(ranked) - 1) // 2
+    low, high = max(0, middle - reach), min(len(ranked) - 1, middle + reach)
+    return ranked[low].item(), ranked[high].item()
+
+
 def t_interval(values: Sequence[float]) -> Interval:
     """Student's interval of the mean of n >= 2 independent runs, such as training seeds."""
     degrees = len(values) - 1
