@@ -16,8 +16,8 @@ from safetensors.torch import load_file
 import crashes
 from limner.errors import ModelFileError
 from limner.files import remove_parts
-from limner.modelfile import load_model, save_model
-from limner.modelinfo import FORMAT, ModelInfo, read_info
+from limner.modelfile import load_model, save_model, write_info
+from limner.modelinfo import FORMAT, METADATA_KEY, ModelInfo, read_info
 from limner.models.base import build
 from limner.models.image_model import ImageModel
 from limner.tensorfile import file_hash, read_metadata, write_tensors
@@ -161,6 +161,31 @@ def test_a_full_disk_keeps_the_old_file(path):
     assert done.stdout.endswith("nothing was changed\n")
     assert path.read_bytes() == before
     assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+
+def test_a_new_card_keeps_the_weights_and_what_else_the_file_says(model, path):
+    tensors = load_file(path)
+    write_tensors(path, tensors, {**read_metadata(path), "pt": "2", "other": "tool"})
+    write_info(path, card(model, concepts={"zh": ["红心"]}))
+    assert read_info(path).concepts == {"zh": ["红心"]}
+    assert {k: v for k, v in read_metadata(path).items() if k != METADATA_KEY} == {
+        "pt": "2", "other": "tool",
+    }  # fmt: skip
+    again = load_file(path)
+    assert again.keys() == tensors.keys()
+    assert all(torch.equal(again[name], value) for name, value in tensors.items())
+
+
+def test_a_model_is_on_the_disk_before_it_has_its_name(path, monkeypatch):
+    """And its name is before the writer says that it is done: the power may fail at any time."""
+    before, synced = path.read_bytes(), []
+    monkeypatch.setattr(
+        "limner.files.sync_to_disk", lambda what: synced.append((what, path.read_bytes() == before))
+    )
+    write_tensors(path, {"a": torch.zeros(3)}, {})
+    (part, old), (folder, still_old) = synced
+    assert part.parent == path.parent and part != path and old
+    assert folder == path.parent and not still_old
 
 
 @pytest.mark.parametrize("stop", ["killed_at", "stopped_within"])

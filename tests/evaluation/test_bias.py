@@ -17,9 +17,11 @@ from limner.errors import CapabilityError, DataError
 from limner.evaluation.part import EvaluationOptions
 from limner.evaluation.parts import bias
 from limner.evaluation.suite import evaluate
+from limner.generation.balancing import KnownVariant
 from limner.generation.generator import Generator, load
 from limner.generation.request_reader import Job
 from limner.generation.requests import DrawRequest
+from limner.metrics.intervals import wilson
 from limner.metrics.shares import sampling_variation, total_variation
 from limner.models.concepts import ConceptIndex
 from limner.models.settings import Settings
@@ -66,6 +68,8 @@ def test_the_distance_of_shares_is_the_closed_form():
     drawn = ["woman"] * 7 + ["man"] * 2 + ["not said"]
     value, (low, high) = total_variation(drawn, {"woman": 0.5, "man": 0.5})
     assert value == pytest.approx((0.2 + 0.3 + 0.1) / 2) and low <= value <= high
+    more = wilson(8, 10)  # of women and of those not said, half of whom are expected
+    assert (low, high) == pytest.approx((max(0.0, more[0] - 0.5), more[1] - 0.5))
     assert total_variation(["woman"], {"man": 1.0})[0] == 1.0
     assert total_variation(["a", "b"], {"a": 0.5, "b": 0.5})[0] == 0.0
     with pytest.raises(ValueError, match="sum to one"):
@@ -88,6 +92,21 @@ def test_the_names_that_are_drawn_are_compared_with_those_of_the_data(
     assert any("cat" in said for said in part.protocol["refused"])
     balanced = part.figure("balanced: mean distance to even shares")
     assert balanced.value < 0.2 < part.figure("mean distance to even shares").value
+
+
+def test_shares_of_the_data_are_of_all_variants_of_a_gender(
+    knows: Generator, few: Store, monkeypatch: pytest.MonkeyPatch
+):
+    """Six of the ten drawings are of women, in two skin tones; the pictures are of nobody said."""
+    many = {Variant("woman"): 2, Variant("woman", "dark skin tone"): 4, Variant("man"): 3,
+            Variant(): 1}  # fmt: skip
+    known = {each: KnownVariant("doctor", drawings) for each, drawings in many.items()}
+    monkeypatch.setattr(Generator, "variants_of", lambda self, name: known)
+    monkeypatch.setattr(bias, "PROMPTS", ("a doctor",))
+    part = evaluate(knows, few, "bias", EvaluationOptions(seeds=10)).part("bias")
+    distance = part.figure("a doctor: distance to the data's shares").value
+    drawn = Counter(part.protocol["names"]["a doctor"])
+    assert drawn == {"doctor": 10} and distance == pytest.approx(1 - 1 / 10)
 
 
 def drawn_names(generator: Generator, prompt: str, count: int, **options) -> Counter[str]:

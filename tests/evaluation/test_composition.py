@@ -245,3 +245,24 @@ def test_the_command_says_what_it_lacks(icons, few_model, options, said):
     found = CliRunner().invoke(build_app(), list(map(str, words)))
     assert found.exit_code == 2
     assert said in " ".join(found.stderr.split())
+
+
+def test_the_scene_that_a_text_finds_has_the_greatest_cosine(tmp_path):
+    """Of counts of words times log(N / n), n the captions of N with the word; by brute force."""
+    texts = ["a red cat and a red red dog", "a red dog", "a blue dog on the left of a cat",
+             "a cat", "two red cats", "a cup and a dog"]  # fmt: skip
+    with StoreWriter(tmp_path / "s", 8, "scenes") as writer:
+        for number, text in enumerate(texts):
+            image = np.full((8, 8, 3), number, np.uint8)
+            writer.add(image, [Caption(text, "en")], {"id": str(number)})
+        search = SceneSearch(writer.finish())
+    words = sorted({word for text in texts for word in text.split()})
+    counts = np.array([[text.split().count(word) for word in words] for text in texts], float)
+    rarity = np.log(len(texts) / (counts > 0).sum(0))
+    weighted = counts * rarity
+    weighted /= np.linalg.norm(weighted, axis=1, keepdims=True)
+    for asked in (*texts, "red red red dog", "blue cat", "left cup cup", "two dogs and a cat"):
+        query = np.array([asked.split().count(word) for word in words]) * rarity
+        cosines = weighted @ query
+        assert np.sort(cosines)[-1] > np.sort(cosines)[-2], "the question has one answer"
+        assert search.nearest([asked]) == [int(cosines.argmax())], asked

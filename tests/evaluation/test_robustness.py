@@ -53,9 +53,23 @@ def test_other_ways_keep_the_words():
     assert "a red apple" in said["paraphrase"] and said["paraphrase"] != "a red apple"
 
 
+class ByLight:
+    """Pictures are as light as they are, and every text is of light."""
+
+    spec, fingerprint, dim = "light", "0", 1
+
+    def encode_images(self, images: torch.Tensor) -> torch.Tensor:
+        return images.mean((1, 2, 3))[:, None]
+
+    def encode_texts(self, texts) -> torch.Tensor:
+        return torch.ones(len(texts), 1)
+
+
 def test_figures_are_those_of_pictures_drawn_with_the_same_seed(few: Store, few_model):
     generator = load(few_model)
-    options = EvaluationOptions(languages=("en", "zh"), perturbed=3, command="a test")
+    options = EvaluationOptions(
+        languages=("en", "zh"), perturbed=3, command="a test", aligner=ByLight()
+    )
     part = evaluate(generator, few, "robustness", options).part("robustness")
     kinds = {figure.key.partition(": ")[0] for figure in part.figures}
     assert {"capitals", "in zh"} <= kinds <= {*KINDS, "in zh"} and "in en" not in kinds
@@ -79,6 +93,10 @@ def test_figures_are_those_of_pictures_drawn_with_the_same_seed(few: Store, few_
     others = perceptual_distance(pictures[0], pictures[0].roll(-1, 0), load_judge().layers)
     assert figure.lower_bound == pytest.approx(others.mean().item(), rel=1e-5)
     assert figure.direction == "lower" and figure.count == 3
+    lighter = (pictures[1].mean() - pictures[0].mean()).item()
+    figure = part.figure("in zh: change of score")
+    assert figure.value == pytest.approx(lighter, abs=1e-5) and abs(lighter) > 1e-4
+    assert figure.direction == "higher"
 
 
 def few_plan(generator, store: Store):

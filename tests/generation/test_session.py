@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from limner.errors import LimnerError, PromptError, UsageError
 from limner.generation.generator import Generator, load
 from limner.generation.request_reader import Job
 from limner.generation.requests import DrawRequest
 from limner.generation.session import DrawingSession
+from limner.modelinfo import ModelInfo
+from limner.models.base import build
 from limner.models.settings import Capability, Settings
-from tiny_models import save_tiny
+from limner.text import load_encoder
+from limner.vision.base import ImageFeatures
+from tiny_models import STYLES, TINY, save_tiny
 
 PROMPTS = ["a red heart", "一只可爱的小狗", "a very large green apple on a small round table"]
 
@@ -98,6 +103,41 @@ def test_the_right_one_of_drawings_of_one_seed_is_dropped(model_path, tile):
     session._begin()  # rows of all, none of them evaluated
     session.drop(jobs[1].drawing)
     assert set(finish(generator, session, jobs)) == {0, 2}
+
+
+def test_drawings_with_and_without_a_reference_picture_are_begun_apart():
+    fusion = {"kind": "concat", "image_dim": 6, "max_tokens": 2}
+    config = {"size": 32, "text_dim": 384, "styles": STYLES, **TINY["flow"], "fusion": fusion}
+    torch.manual_seed(0)
+    model = build("flow", config).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    encoder = load_encoder("e5-small", cache=False)
+    info = ModelInfo(
+        family="flow", config=model.config.model_dump(mode="json"), encoder=encoder.spec,
+        encoder_fingerprint=encoder.fingerprint,
+    )  # fmt: skip
+    generator = Generator(model, info, encoder, tile=2)
+
+    def jobs() -> dict[int, Job]:
+        found = {n: job_of(generator, DrawRequest("a cat", 7)) for n in range(4)}
+        for n in (1, 3):  # after two pictures
+            seen = torch.Generator().manual_seed(n)
+            found[n].drawing.reference = ImageFeatures(
+                torch.randn(1, 2, 6, generator=seen), torch.randn(1, 6, generator=seen)
+            )
+        return found
+
+    def drawn(some: dict[int, Job]) -> dict[int, bytes]:
+        session = generator.session()
+        for job in some.values():
+            session.add(job.drawing)
+        return finish(generator, session, some)
+
+    single = {n: drawn({n: job})[n] for n, job in jobs().items()}
+    assert single[0] == single[2] and len(set(single.values())) == 3
+    assert drawn(jobs()) == single
 
 
 def test_users_of_a_limited_advance_take_turns(tmp_path):

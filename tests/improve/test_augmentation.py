@@ -87,6 +87,18 @@ def test_copies_and_what_is_not_recognised_are_refused(store: Store):
     assert again == ["near copy of a held-out picture"]
 
 
+def test_what_is_recognised_for_less_than_is_asked_is_refused(store: Store):
+    """The aligner gives softmax(20 x), of x the red less the blue on [-1, 1]."""
+    data, drawn = LabelledStore.of(store), picture("red", 903).astype(np.float64)
+    drawn[..., 0] = drawn[..., 2] + 8
+    image = to_tensor(drawn.clip(0, 255).astype(np.uint8)[None])
+    chance = torch.sigmoid(20 * (image[0, 0] - image[0, 2]).mean()).item()
+    assert 0.6 < chance < 0.9
+    for least, wanted in ((chance - 0.01, None), (chance + 0.01, "not recognised as its class")):
+        checks = _Checks(data, AugmentOptions(aligner=ByHue(), confidence=least))
+        assert list(checks.reasons(image, 1)) == [wanted]
+
+
 def test_a_classifier_tells_classes_apart_and_is_repeatable(store: Store):
     data = LabelledStore.of(store)
     images = to_tensor(np.array(store.images[data.rows]))
@@ -115,6 +127,9 @@ def test_the_new_store_says_what_is_real_and_why_others_were_refused(store: Stor
     assert first["label"] in ("red", "blue") and first["model"]
     assert larger.captions(report.real)[0].text == f"a {first['label']} thing"
     assert np.array_equal(larger.images[0], store.images[int(LabelledStore.of(store).rows[0])])
+    tried = [key for key, _ in larger.left_out()] + larger.column("id")[report.real :]
+    seeds = Counter(int(key.rpartition("/")[2]) for key in tried if key.startswith("generated/"))
+    assert seeds.total() == report.drawn.total() and max(seeds.values()) == 1, "none is used twice"
     left = Counter(reason for _, reason in larger.left_out())
     assert left.pop("held out") == 4 and left == report.refused
     assert "generated" in larger.licences and larger.licences["mine"] == "CC0-1.0"

@@ -18,16 +18,17 @@ from limner.data.pictures import Cleaning
 from limner.data.store import Caption, Store
 from limner.data.writer import StoreWriter
 from limner.errors import DataError, UsageError
+from limner.improve import caption_matches
 from limner.improve.caption_checks import common_texts, is_classes, text_fault
 from limner.improve.caption_doubts import careful_threshold, share_wrong, wrong_among
 from limner.improve.caption_map import CaptionMap, map_of
-from limner.improve.caption_matches import better_captions
+from limner.improve.caption_matches import _mapped, better_captions
 from limner.improve.check_page import check_page
 from limner.improve.checked_source import FileSource, StoreSource, open_checked
 from limner.improve.checks import CHECKS, read_thresholds
 from limner.improve.class_chances import Kernel, class_chances, gradients
 from limner.improve.clean import REMOVED, clean
-from limner.improve.duplicates import distances, near_pairs
+from limner.improve.duplicates import _nearest_few, distances, near_pairs
 from limner.improve.examination import CheckOptions, check
 from limner.improve.picture_measures import measure
 from limner.improve.swapped_captions import worse_than_swapped
@@ -327,6 +328,116 @@ def test_a_bad_fit_says_much_only_of_what_is_known(learned):
     assert wrong[doubted].mean() > 0.6 > 0.2 > wrong[by_fit].mean()
     assert scores[wrong].mean() > 0.6
     assert scores[known & ~wrong].mean() < 0.05
+
+
+def test_what_small_shifts_change_is_no_difference():
+    """Tangent distance (Simard, LeCun and Denker 1993): what is left is as least squares says."""
+    y, x = np.mgrid[:32, :32]
+
+    def blob(down: float, right: float) -> np.ndarray:
+        far = (y - 15 - down) ** 2 + (x - 15 - right) ** 2 / 3
+        grey = 255 - 200 * np.exp(-far / 40)
+        return np.repeat(grey[..., None], 3, 2).round().astype(np.uint8)[None]
+
+    still, near, other = blob(0, 0), blob(0.6, -0.6), scene(3, 32)[None]
+
+    def plain(one: np.ndarray, two: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        flat = []
+        for each in (one, two):
+            grid = each[0].astype(np.float64)
+            for axis in (0, 1, 0, 1):
+                wide = np.pad(grid, [(1, 1) if a == axis else (0, 0) for a in range(3)], "edge")
+                moved = [np.roll(wide, -step, axis) for step in (0, 1, 2)]
+                mixed = (moved[0] + 2 * moved[1] + moved[2]) / 4
+                grid = mixed.take(range(32), axis)
+            even = grid - grid.mean((0, 1))
+            flat.append(even / np.linalg.norm(even))
+        return flat[1] - flat[0], (flat[0] + flat[1]) / 2
+
+    for one, two in ((still, near), (still, other)):
+        difference, middle = plain(one, two)
+        down, right = np.gradient(middle, axis=(0, 1))
+        place = np.linspace(-1, 1, 32)
+        v, h = place[:, None, None], place[None, :, None]
+        ways = [down, right, h * right + v * down, h * down - v * right]
+        design = np.stack([each.ravel() for each in ways], 1)
+        best = np.linalg.lstsq(design, difference.ravel(), rcond=None)[0]
+        left = np.linalg.norm(difference.ravel() - design @ best)
+        found = float(distances(one, two)[0])
+        assert found == pytest.approx(left, rel=0.1, abs=0.03)
+        assert found < np.linalg.norm(difference)
+    assert distances(still, near)[0] < 0.3 * np.linalg.norm(plain(still, near)[0])
+
+
+def test_pairs_are_kept_that_are_among_the_nearest_of_either_picture(monkeypatch):
+    monkeypatch.setattr("limner.improve.duplicates._KEPT", 2)
+    rng = np.random.default_rng(0)
+    pairs = np.array([(a, b) for a in range(9) for b in range(a + 1, 9) if rng.random() < 0.7])
+    apart = rng.permutation(len(pairs)).astype(np.float32)
+    wanted = np.zeros(len(pairs), bool)
+    for column in (0, 1):
+        for row in range(9):
+            mine = np.flatnonzero(pairs[:, column] == row)
+            wanted[mine[np.argsort(apart[mine])][:2]] = True
+    assert _nearest_few(pairs, apart).tolist() == wanted.tolist()
+    assert not wanted.all()
+
+
+def test_no_picture_is_mapped_by_a_regression_that_its_caption_was_in():
+    """Another caption of a picture changes what others are mapped to, and not it."""
+    generator = torch.Generator().manual_seed(0)
+    seen = torch.randn(60, 5, generator=generator)
+    words = torch.nn.functional.normalize(torch.randn(60, 8, generator=generator), dim=1)
+    own = np.arange(60)
+
+    def mapped(own: np.ndarray) -> torch.Tensor:
+        landmarks: list[np.ndarray] = []
+
+        def kernel(part: np.ndarray) -> torch.Tensor:
+            if not landmarks:
+                landmarks.append(part)
+            return torch.exp(-torch.cdist(seen[part], seen[landmarks[0]]).square() / 5)
+
+        return _mapped(kernel, words, own)(np.arange(60))
+
+    before = mapped(own)
+    turns, norm = (
+        np.array([_fold(n) for n in range(60)]),
+        torch.exp(-torch.cdist(seen, seen).square() / 5).double(),
+    )
+    answers = (words - words.mean(0)).double()
+    for turn in range(turns.max() + 1):
+        known = norm[turns != turn]  # each picture is a landmark
+        ridge = caption_matches._RIDGE * norm + 60e-6 * torch.eye(60)
+        weights = torch.linalg.solve(known.T @ known + ridge, known.T @ answers[turns != turn])
+        wanted = torch.nn.functional.normalize(norm[turns == turn] @ weights, dim=1)
+        torch.testing.assert_close(before[turns == turn].double(), wanted, rtol=0, atol=1e-3)
+    for row in (0, 17, 42):
+        changed = own.copy()
+        rival = next(n for n in range(60) if n != row and _fold(n) == _fold(row))
+        changed[[row, rival]] = changed[[rival, row]]  # so that the mean stays
+        after = mapped(changed)
+        torch.testing.assert_close(after[row], before[row], rtol=0, atol=1e-5)
+        others = [n for n in range(60) if _fold(n) != _fold(row)]
+        assert (after[others] - before[others]).abs().amax(1).min() > 1e-5
+
+
+def _fold(row: int, count: int = 60) -> int:
+    """Which part of the captions is left out where a picture is mapped."""
+    return int((np.random.default_rng(0).permutation(count) % caption_matches._FOLDS)[row])
+
+
+def test_right_and_swapped_pairs_weigh_the_same_however_many_are_swapped():
+    """Swapped pairs that come three times say what they say once."""
+    rng = np.random.default_rng(1)
+    own = rng.standard_normal((600, 5)).astype(np.float32)
+    own[60:, 0] += 2
+    swapped = rng.standard_normal((600, 5)).astype(np.float32)
+    pictures = np.arange(600)
+    once = worse_than_swapped(own, swapped, pictures)
+    thrice = worse_than_swapped(own, np.tile(swapped, (3, 1)), np.tile(pictures, 3))
+    np.testing.assert_allclose(thrice, once, atol=0.01)
+    assert once[:60].mean() > 0.3 > 0.2 > once[60:].mean()
 
 
 def test_the_precision_of_a_list_of_doubtful_captions_is_estimated():

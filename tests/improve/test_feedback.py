@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import sys
 from contextlib import redirect_stderr, redirect_stdout
 from copy import deepcopy
@@ -24,6 +25,7 @@ from limner.errors import DataError, ModelFileError, UsageError
 from limner.generation.records import read_record
 from limner.generation.votes import Vote, VotedPicture, add_votes, read_votes, voted
 from limner.improve.feedback import (
+    _Problem,
     load_preferences,
     statistics_of,
     train_preferences,
@@ -394,6 +396,17 @@ def test_the_weights_are_those_of_logistic_regression(walk, tmp_path):
     save_file(load_file(path), tmp_path / "foreign.safetensors")
     with pytest.raises(ModelFileError, match="holds no preferences"):
         load_preferences(tmp_path / "foreign.safetensors")
+
+
+@pytest.mark.parametrize("strength", [0.03, 10.0])
+def test_how_much_users_like_everything_is_no_matter_of_the_prior(strength):
+    """Of nine thumbs up and one down on pictures that are alike the log of the odds is ln 9."""
+    rows = torch.zeros(10, 6, dtype=torch.float64)
+    rows[:, -1] = torch.tensor([1.0] * 9 + [-1.0])
+    problem = _Problem(rows, ["a"] * 10, ("ann",), torch.zeros(1), torch.ones(1))
+    found = problem.fit(np.ones(10, bool), strength)
+    assert found[:-1].abs().max() == 0
+    assert found[-1].item() == pytest.approx(math.log(9), rel=0.01)
 
 
 def test_statistics_of_a_picture_that_is_half_red():

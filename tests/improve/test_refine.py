@@ -20,7 +20,7 @@ from limner.generation.replay import redraw
 from limner.generation.requests import DrawRequest
 from limner.improve.asked import Asked, AskedReader, AskedRelation, AskedThing
 from limner.improve.changes import SEEDS_FIRST, Change, Move, moves
-from limner.improve.composing import MOST_BEGUN, composition
+from limner.improve.composing import MOST_BEGUN, Composition, composition
 from limner.improve.parts import picture_parts
 from limner.improve.refine import Refiner
 from limner.improve.rounds import Trials
@@ -435,6 +435,12 @@ def test_a_composition_costs_no_more_than_what_is_given(steps):
             assert pictures < rows
         else:
             assert rows <= found.cost < pictures + 1e-9 and 1 <= found.begun <= MOST_BEGUN
+
+
+def test_the_cost_of_a_composition_is_that_of_all_its_evaluations():
+    """Of two things four drawings each are begun for 3 of 11 evaluations, and one is finished."""
+    assert Composition(2, 4, 3, 11).cost == pytest.approx((2 * 4 * 3 + 2 * 11) / 11)
+    assert Composition(3, 1, 3, 11).cost == 3, "nothing is compared"
 
 
 def test_a_move_is_tried_as_often_as_it_pays(shipped):

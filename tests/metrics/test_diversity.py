@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from limner.errors import DataError
+from limner.evaluation.reference import spread_within
 from limner.metrics.collapse import nearest_other
 from limner.metrics.diversity import Diversity, within_and_overall
 from limner.metrics.features import LastBatch, load_features
@@ -96,3 +97,14 @@ def test_too_little_is_refused():
     metric.update(pictures(1), ["a"])
     with pytest.raises(DataError, match="fewer than two"):
         metric.compute()
+
+
+def test_the_spread_within_classes_is_the_pooled_deviation():
+    """sqrt(sum of squared distances from the own class's mean / (N - classes)), as in ANOVA."""
+    features = torch.tensor([[0.0, 0.0], [2.0, 0.0], [5.0, 1.0], [5.0, 4.0], [5.0, 7.0]])
+    asked = torch.tensor([7, 7, 3, 3, 3])
+    spread, squares = spread_within(features, asked)
+    assert spread == pytest.approx(((1 + 1 + 9 + 0 + 9) / (5 - 2)) ** 0.5)
+    assert squares.mean().item() == pytest.approx(spread**2)
+    assert squares.tolist() == pytest.approx([each * 5 / 3 for each in (1, 1, 9, 0, 9)])
+    assert spread_within(features, torch.arange(5))[0] == 0

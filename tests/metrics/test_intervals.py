@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from limner.metrics.intervals import (
     bootstrap_weights,
     mean_interval,
+    median_interval,
     share_of,
     t_interval,
     wilson,
@@ -71,8 +73,25 @@ def test_the_interval_of_a_mean_is_that_of_the_normal_approximation():
     assert (high - low) / 2 == pytest.approx(reach, rel=0.1)
 
 
+def test_the_interval_of_a_median_holds_it_as_often_as_it_says():
+    """Of samples of an exponential distribution, whose median is ln 2, in 95 of 100."""
+    assert median_interval(torch.arange(101.0).flip(0)) == (40.0, 60.0)  # 1.96 * 10.05 / 2 = 9.8
+    assert median_interval(torch.tensor([3.0])) == (3.0, 3.0)
+    samples = torch.empty(2000, 81, dtype=torch.float64).exponential_(
+        generator=torch.Generator().manual_seed(0)
+    )
+    held = [low <= math.log(2) <= high for low, high in map(median_interval, samples)]
+    assert sum(held) / len(held) == pytest.approx(0.95, abs=0.015)
+
+
 def test_students_interval_is_that_of_the_tables():
     assert t_interval([1.0, 3.0]) == pytest.approx((2 - 12.706, 2 + 12.706))
+    for count, quantile in ((11, 2.2281), (21, 2.0860), (121, 1.9799)):
+        values = [float(number) for number in range(count)]
+        low, high = t_interval(values)
+        assert (high - low) / 2 == pytest.approx(
+            quantile * statistics.stdev(values) / count**0.5, rel=1e-4
+        )
     # n = 5, standard deviation 1.5811: 2.776 * 1.5811 / sqrt(5)
     assert t_interval([1.0, 2.0, 3.0, 4.0, 5.0]) == pytest.approx(
         (3 - 1.9629, 3 + 1.9629), abs=1e-3

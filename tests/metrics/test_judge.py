@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 
 import pytest
 import torch
@@ -81,3 +82,20 @@ def test_foreign_and_missing_files_are_refused(tmp_path):
     write_tensors(other, {"x": torch.zeros(1)}, {"judge": "{}"})
     with pytest.raises(ModelFileError, match="no judge"):
         load_judge(other)
+
+
+def test_gradients_have_no_sign_and_directions_have_no_end():
+    """A ramp of direction a fills the bins next to a / 180 * 9, of which the ninth is the first."""
+    y, x = torch.meshgrid(torch.arange(64.0), torch.arange(64.0), indexing="ij")
+    for degrees in (0, 10, 50, 90, 165, 175):
+        angle = math.radians(degrees)
+        ramp = ((math.cos(angle) * x + math.sin(angle) * y) / 100).expand(1, 3, 64, 64)
+        inner = oriented_gradients(ramp)[0].view(9, 8, 8)[:, 2, 2]
+        place = degrees / 20
+        below, above = int(place) % 9, (int(place) + 1) % 9
+        wanted = torch.zeros(9)
+        wanted[below], wanted[above] = 1 - place % 1, place % 1
+        found = inner.square() / inner.square().sum()  # whose roots are taken
+        torch.testing.assert_close(found, wanted, rtol=0, atol=1e-3)
+        again = oriented_gradients(-ramp)
+        torch.testing.assert_close(again, oriented_gradients(ramp), rtol=0, atol=1e-3)

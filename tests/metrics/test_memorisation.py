@@ -15,6 +15,7 @@ from limner.metrics.memorisation import (
     calibrate,
     mosaic,
     mosaics_of,
+    nearest_pictures,
     pixels,
     threshold_between_styles,
     verdict,
@@ -102,6 +103,17 @@ def test_the_nearest_picture_is_named_in_whichever_store_it_is(store: Store, tmp
     nearest, which = metric.neighbours()
     assert nearest.row.tolist() == [17, 250, 5] and which.tolist() == [0, 0, 1]
     assert nearest.distance.max() < metric.threshold.distance
+
+
+def test_a_store_is_searched_in_pieces_as_in_one(store: Store, monkeypatch: pytest.MonkeyPatch):
+    queries = mosaic(drawn(store, 1, 30, 40))
+    whole = nearest_pictures(queries, store)
+    monkeypatch.setattr("limner.metrics.memorisation._CHUNK", 70)
+    pieces = nearest_pictures(queries, store)
+    assert torch.equal(pieces.row, whole.row) and whole.row.max() > 140
+    torch.testing.assert_close(pieces.distance, whole.distance, rtol=1e-5, atol=0)
+    apart = torch.cdist(queries.double(), mosaics_of(store, np.arange(300)).double()) / 768**0.5
+    torch.testing.assert_close(whole.distance.double(), apart.amin(1), rtol=1e-4, atol=2e-5)
 
 
 def test_a_store_of_twins_expects_twins(tmp_path: Path):

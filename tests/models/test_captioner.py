@@ -10,7 +10,15 @@ from pydantic import ValidationError
 
 from limner.errors import UsageError
 from limner.models.base import build
-from limner.models.captioner import END, VOCABULARY, CaptionerConfig, CaptionerModel, cut, turned
+from limner.models.captioner import (
+    END,
+    VOCABULARY,
+    CaptionerConfig,
+    CaptionerModel,
+    _Beams,
+    cut,
+    turned,
+)
 from limner.text import load_encoder
 from tiny_configs import tiny_config
 
@@ -87,6 +95,19 @@ def test_beams_that_follow_everything_find_the_best_text():
     for said in found:
         assert said.score == pytest.approx(scores[said.text], abs=1e-4)
     assert [s.text for s in model.caption(image(), "en")] == best[:1]
+
+
+def test_a_search_is_over_when_no_unfinished_text_can_be_among_the_best():
+    beams = _Beams(3, torch.device("cpu"))
+    logs = torch.full((3, VOCABULARY), -torch.inf)
+    logs[0, ord("a")], logs[0, ord("b")], logs[0, ord("c")] = -1.0, -2.0, -3.0
+    beams.step(logs)
+    assert not beams.over(1), "nothing is finished"
+    logs = torch.full((3, VOCABULARY), -torch.inf)
+    logs[:, END], logs[:, ord("d")] = -0.5, -1.0  # a -1.5, b -2.5, c -3.5; ad -2, bd -3, cd -4
+    beams.step(logs)
+    assert [beams.over(count) for count in (1, 2, 3, 4)] == [True, False, False, False]
+    assert [each.text for each in beams.best(2)] == ["a", "b"]
 
 
 def test_cached_letters_equal_uncached_ones():

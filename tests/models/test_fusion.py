@@ -8,11 +8,14 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from limner.models.aligner import AlignerConfig
 from limner.models.base import FusionConfig
+from limner.models.conditioning import PooledConditioning
 from limner.models.fusion import Fusion, FusionBlock
 from limner.models.layers import rms_norm
 from limner.text.base import TextFeatures
 from limner.vision.base import ImageFeatures
+from tiny_configs import tiny_config
 
 WIDTH, SEEN = 12, 10
 KINDS = ["concat", "cross", "joint"]
@@ -55,6 +58,21 @@ def words(make_features):
     return make
 
 
+def test_reads_are_attention_over_the_own_tokens_of_each_text(make_features):
+    """softmax(q K^T / sqrt(R)) V (Vaswani et al. 2017, eq. 1), text by text without padding."""
+    config = tiny_config(AlignerConfig, text_dim=16)
+    reader, text = PooledConditioning(config), make_features(5, 16, length=4)
+    reader.prepare(make_features(64, 16, seed=3))
+    found = reader(text, torch.full((5,), -1))
+    rank, queries = config.text_rank, config.queries
+    for row in range(5):
+        own = text.tokens[row][text.mask[row]]  # (L, D)
+        values = rms_norm(reader.get_submodule("tokens")(own))  # (L, R)
+        scores = reader.queries @ reader.key(values).T / rank**0.5  # (Q, L)
+        reads = found[row, rank : rank * (1 + queries)].view(queries, rank)
+        torch.testing.assert_close(reads, scores.softmax(1) @ values, rtol=1e-4, atol=1e-5)
+
+
 def test_words_alone_pass_through_untouched(words):
     module, text = Fusion(WIDTH, FusionConfig()), words(3)
     assert list(module.parameters()) == []
@@ -86,6 +104,24 @@ def test_it_begins_close_to_the_words(kind, words):
     assert torch.allclose(out.pooled, text.pooled, atol=0.35)
     assert torch.allclose(out.tokens[:, :5], text.tokens, atol=0.35)
     assert not torch.equal(out.pooled, text.pooled)
+
+
+def test_what_tells_words_from_pictures_is_taken_off_the_words_again(words):
+    """Blocks that do nothing leave the words as they are, whatever the kinds' vectors have become.
+
+    A null picture's rows come back with theirs.
+    """
+    module, text = stirred("joint"), words(3)
+    for block in module.blocks:
+        for last in (block.out, block.down):
+            torch.nn.init.zeros_(last.weight)
+            torch.nn.init.zeros_(last.bias)
+    out = module(text, None)
+    assert module.kind.abs().max() > 0.1
+    torch.testing.assert_close(out.pooled, text.pooled, rtol=0, atol=1e-4)
+    torch.testing.assert_close(out.tokens[:, :5], text.tokens, rtol=0, atol=1e-4)
+    rows = rms_norm(module.null + module.kind[1]).expand(3, -1, -1)
+    torch.testing.assert_close(out.tokens[:, 5:], rows, rtol=0, atol=1e-4)
 
 
 @every_kind

@@ -72,6 +72,23 @@ def test_what_is_known_comes_back_as_near_as_the_family_can(model, make_features
     assert float(before.max()) > 0.5
 
 
+def test_holes_are_filled_with_the_mean_of_what_is_known_and_reach_the_cells_they_touch():
+    images = torch.zeros(2, 3, 8, 8)
+    images[0, 0, :, :4], images[0, 1] = 1.0, -0.5
+    hole = torch.zeros(2, 1, 8, 8, dtype=torch.bool)
+    hole[0, :, 2:4, 2:6] = True  # 4 of the 32 pixels of each half
+    hole[1] = True
+    known = KnownPixels(images, hole)
+    filled = known.filled
+    assert filled[0, :, 3, 5].tolist() == pytest.approx([28 / 56, -0.5, 0.0])
+    assert torch.equal(filled[0][:, ~hole[0, 0]], images[0][:, ~hole[0, 0]])
+    assert filled[1].abs().max() == 0, "nothing is known"
+    cells = known.cells(4)[0, 0].int().tolist()
+    assert cells == [[0, 0, 0, 0], [0, 1, 1, 0], [0, 0, 0, 0], [0, 0, 0, 0]]
+    assert known.cells(4, reach=1)[0, 0].int().tolist() == [[1, 1, 1, 1]] * 3 + [[0] * 4]
+    assert bool(known.cells(4)[1].all())
+
+
 def test_pictures_of_another_size_and_families_that_cannot_are_refused(model, make_features):
     text = make_features(1, model.config.text_dim, length=4)
     small = KnownPixels(torch.zeros(1, 3, 4, 4), torch.ones(1, 1, 4, 4, dtype=torch.bool))
@@ -119,6 +136,24 @@ def test_a_search_ends_at_the_solution_of_ridge_regression():
             state, torch.tensor([done]), lambda code: (code @ weights.T).view(-1, 3, 2, 2)
         )
     torch.testing.assert_close(state["code"][0].double(), wanted, atol=0.02, rtol=0)
+
+
+def test_a_search_shows_the_best_that_it_has_found():
+    """With a decoder whose picture gets worse and better, for one row by its first code alone."""
+    images, hole = torch.zeros(2, 3, 2, 2), torch.zeros(2, 1, 2, 2, dtype=torch.bool)
+    state = latent_search.start(torch.zeros(2, 4), images - 1) | {"images": images, "hole": hole}
+    errors = [[3.0, 1.0], [2.0, 5.0], [4.0, 2.0], [1.0, 0.5], [6.0, 7.0]]
+    for done, error in enumerate(errors):
+        shown = torch.tensor(error).view(2, 1, 1, 1)
+        state |= latent_search.step(
+            state, torch.tensor([done, done]),
+            lambda code, shown=shown: shown + 0 * code.sum() + torch.zeros(2, 3, 2, 2),
+        )  # fmt: skip
+        least = torch.tensor(errors[: done + 1]).amin(0)
+        assert state["picture"][:, 0, 0, 0].tolist() == least.tolist()
+        scale = latent_search.DEVIATION**2
+        torch.testing.assert_close(state["least"], 12 * least.square() / (2 * scale))
+    assert state["best"].abs().max() == 0, "the codes have not moved"
 
 
 def test_likeliest_coordinates_are_the_conditional_mean():

@@ -122,3 +122,20 @@ def test_parses_are_cut_and_filled_with_nothing():
     assert longer.counts.shape == (3, 8)
     assert not longer.kinds[:, 5:].any()
     assert torch.equal(longer.background, parses.background)
+
+
+def test_what_lies_beyond_the_end_of_a_text_is_not_looked_at():
+    """A text of three pieces has the plan that a network without places for more gives it."""
+    model = tiny(max_tokens=5).eval()
+    text, _ = toy(3, 4)
+    mask = torch.arange(5) < 3
+    short = TextFeatures(text.tokens * mask[:, None], mask.expand(3, -1), text.pooled)
+    model.prepare(text)
+    small = build("planner", {**model.config.model_dump(), "max_tokens": 3}).eval()
+    state = model.state_dict()
+    small.load_state_dict(state | {"place": state["place"][:3]})
+    long, brief = model(short), small(short)
+    for name in ("kinds", "counts", "sizes"):
+        one, other = getattr(long, name)[:, :3], getattr(brief, name)
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(long.relations, brief.relations, rtol=1e-4, atol=1e-5)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from limner.models.base import build, families
-from limner.models.image_model import ImageModel, generators
+from limner.models.image_model import ImageModel, generators, image_noise
 from limner.models.rows import Rows, SampleRequest, tiles
 from limner.models.settings import Settings, capability_of
 from tiny_configs import tiny_config
@@ -142,3 +142,22 @@ def test_the_tile_follows_from_the_model_and_can_be_set(stir):
     assert model.tile == 4
     with pytest.raises(Exception, match="tile = 0 is refused"):
         model.tile = 0
+
+
+def test_noise_is_of_its_seed_and_stream_alone():
+    """No two of the seeds and streams that are used share noise, and it is standard normal."""
+    streams = (0, 1, 2, *range(1000, 1040))
+    rows = {
+        (seed, stream): image_noise([seed], (4,), stream=stream)[0]
+        for seed in (0, 1, 2, 2**31, 2**63 - 1)
+        for stream in streams
+    }
+    assert len({tuple(row.tolist()) for row in rows.values()}) == len(rows)
+    together = image_noise([2**31, 0, 1], (4,), stream=1003)
+    for row, seed in zip(together, (2**31, 0, 1), strict=True):
+        assert torch.equal(row, rows[seed, 1003])
+    many = image_noise(range(2000), (3, 4)).double()
+    assert many.mean().item() == pytest.approx(0, abs=4 / many.numel() ** 0.5)
+    assert many.var().item() == pytest.approx(1, abs=4 * (2 / many.numel()) ** 0.5)
+    apart = torch.corrcoef(torch.stack([many[:-1].flatten(), many[1:].flatten()]))[0, 1]
+    assert abs(float(apart)) < 4 / many.numel() ** 0.5

@@ -132,14 +132,16 @@ def test_prior_loss_is_the_nearest_components_with_a_share_of_the_others(model, 
 @pytest.mark.parametrize("temperature", [0.0, 0.5, 1.0, 2.0])
 def test_components_are_chosen_as_often_as_their_chances_say(model, temperature):
     """Gumbel-max: component m is chosen with the chance softmax(logits / temperature)."""
-    count, logits = 4000, torch.tensor([1.0, 0.0])
+    count, logits = 4000, torch.tensor([1.0, 0.0, 0.5, 0.0])  # of two the sign would be no matter
     found = model._choose_modes(
-        logits.expand(count, 2), range(count), torch.full((count,), temperature)
+        logits.expand(count, 4), range(count), torch.full((count,), temperature)
     )
-    share = (found == 0).float().mean().item()
-    wanted = 1 / (1 + math.exp(-1 / temperature)) if temperature else 1.0
-    assert share == pytest.approx(wanted, abs=4 * 0.5 / math.sqrt(count) if temperature else 0)
-    few = model._choose_modes(logits.expand(3, 2), [2, 0, 1], torch.full((3,), temperature))
+    shares = torch.bincount(found, minlength=4) / count
+    wanted = (logits / temperature).softmax(0) if temperature else torch.eye(4)[0]
+    torch.testing.assert_close(
+        shares, wanted, rtol=0, atol=4 * 0.5 / math.sqrt(count) if temperature else 0
+    )
+    few = model._choose_modes(logits.expand(3, 4), [2, 0, 1], torch.full((3,), temperature))
     assert few.tolist() == found[[2, 0, 1]].tolist(), "a seed's choice is its own"
 
 

@@ -113,3 +113,19 @@ def test_where_there_are_no_concepts_every_caption_is_one(tmp_path: Path):
     assert set(index.captions) == {"grandma", "our garden"}
     assert caption(index, "grandma") == "grandma"
     assert index.styles is None
+
+
+def test_the_concentration_of_hues_is_their_mean_resultant_length():
+    """Hues stand 120 degrees apart for red, green and blue, and 60 for red and yellow."""
+
+    def of(*colours: tuple[int, int, int]) -> float:
+        pixels = np.array([colours], np.int16)[:, None]  # (1, 1, N, 3)
+        return concept_index._hue_concentration(pixels, np.ones(pixels.shape[:3], bool))
+
+    red, green, blue, yellow = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0)
+    assert of(red, (120, 20, 20)) == pytest.approx(1)
+    assert of(red, green, blue) == pytest.approx(0, abs=1e-9)
+    for pair in ((red, green), (green, blue), (blue, red)):
+        assert of(*pair) == pytest.approx(0.5)
+    assert of(red, yellow) == pytest.approx(np.cos(np.pi / 6))
+    assert of(red, (90, 90, 90)) == pytest.approx(1), "grey has no hue"

@@ -31,6 +31,7 @@ from limner.scenes.things import THINGS
 from limner.text import load_encoder
 from limner.training import checkpoint
 from limner.training.loop import train
+from limner.training.recipe import Recipe
 from limner.training.session import open_session
 from preloaded import Forked
 from runs import command, killed_after
@@ -106,6 +107,23 @@ def test_resume_after_sigterm_is_exact(recipe, whole, tmp_path, capsys):
     assert not info.training["finished"]
     train(recipe(), out, resume=True, quiet=True)
     assert same_run(out, whole)
+
+
+def test_the_rates_of_a_run_are_the_recipes_times_its_factor(recipe, tmp_path, monkeypatch):
+    """Where votes are learned from they are smaller: AdamW's first step is one rate each way."""
+    steady = {"steps": 1, "warmup_steps": 0, "schedule": "constant", "log_every": 1, "lr": 1e-3}
+    start = train(recipe({"steps": 1}), tmp_path / "start", quiet=True)
+    moved = []
+    for factor in (1.0, 0.25):
+        monkeypatch.setattr(Recipe, "rate", property(lambda _, factor=factor: factor))
+        out = tmp_path / str(factor)
+        section = steady | {"ema": {"decay": 0.0}, "weight_decay": 0.0}
+        train(recipe(section, init=str(start)), out, quiet=True)
+        assert figures(out)[-1]["lr"] == pytest.approx(1e-3 * factor)
+        before, after = (load_file(path)["paint.weight"]
+                         for path in (start, out / "model.safetensors"))  # fmt: skip
+        moved.append((after - before).abs().max().item())
+    assert moved == pytest.approx([1e-3, 0.25e-3], rel=0.01)
 
 
 def test_a_finished_run_can_be_given_more(recipe, whole):

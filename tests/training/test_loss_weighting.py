@@ -78,6 +78,30 @@ def test_gradnorm_equalises_the_gradients_of_two_quadratics():
     assert torch.allclose(x.grad, expected.detach(), rtol=0.05)
 
 
+def test_gradnorm_of_micro_batches_is_that_of_the_whole_batch():
+    """The gradient of a mean is the mean of those of its shares."""
+    data, found = torch.tensor([[1.0, 2.0], [3.0, -1.0], [0.5, 0.5], [-2.0, 1.0]]), []
+    for parts in (1, 4):
+        x = nn.Parameter(torch.tensor([[1.0, -2.0]]))
+        section = LossWeightingSection(kind="gradnorm", lr=0.01)
+        balance = GradNorm(section, {}, "model", {"x": x})
+        for step in range(5):
+            whole = {"a": 0.0, "b": 0.0}
+            for rows in data.chunk(parts):
+                made = rows @ x.T
+                losses = {"a": made.square().mean(), "b": (made - 1).abs().mean()}
+                balance.weighted(losses, step, 1 / parts)
+                whole = {k: whole[k] + v.item() / parts for k, v in losses.items()}
+            gradients = balance._gradients
+            assert set(gradients) == {"a", "b"}
+            found.append([gradient.clone() for gradient in gradients.values()])
+            balance.learn(whole, ProcessGroup())
+        found.append([torch.tensor([balance.factor("a"), balance.factor("b")]).double()])
+    for one, other in zip(found[:6], found[6:], strict=True):
+        for a, b in zip(one, other, strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
+
+
 def test_gradnorm_favours_the_loss_that_lags_behind():
     balance = GradNorm(LossWeightingSection(kind="gradnorm", lr=0.002, alpha=1.0), {})
     balance.step_factors({"a": 1.0, "b": 1.0}, {"a": 8.0, "b": 8.0})

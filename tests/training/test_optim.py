@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
 import torch
 from torch import nn
 
@@ -46,6 +47,42 @@ def test_a_step_is_that_of_adamw():
         ours.step(0.5)
         theirs.step()
         assert torch.equal(layers[0].weight, layers[1].weight)
+
+
+def test_a_step_of_muon_is_along_the_orthogonal_part_of_the_gradient():
+    """Jordan et al. 2024: of G = U S V', U V' by five Newton-Schulz steps, S within 0.3 of 1."""
+    if not hasattr(torch.optim, "Muon"):
+        pytest.skip("this torch has no Muon")
+    torch.manual_seed(0)
+    section = TrainSection(optimizer="muon", muon_lr=0.02, lr=0.01, weight_decay=0.1)
+    start, gradient = torch.randn(2, 6, 4)
+    matrix, vector = nn.Parameter(start.clone()), nn.Parameter(torch.ones(3))
+    group = ParameterGroup([matrix, vector], lr_scale=0.5)
+    optimizer = GroupOptimizer("model", group, section)
+    matrix.grad, vector.grad = gradient.clone(), torch.zeros(3)
+    optimizer.step(0.25)
+    rate = 0.02 * 0.5 * 0.25
+    moved = (start * (1 - rate * 0.1) - matrix.detach()) / (rate * (6 / 4) ** 0.5)
+    left, _, right = torch.linalg.svd(gradient, full_matrices=False)
+    values = left.T @ moved @ right.T
+    assert (values.diagonal() - 1).abs().max() < 0.35
+    assert (values - values.diagonal().diag()).abs().max() < 0.02
+    assert vector.tolist() == [1.0] * 3
+
+
+def test_matrices_decay_and_vectors_do_not():
+    """AdamW's decay (Loshchilov and Hutter 2019, algorithm 2): without a gradient, w (1 - lr d)."""
+    section = TrainSection(lr=0.01, weight_decay=0.1, clip_norm=None)
+    matrix, vector, apart = (nn.Parameter(torch.ones(s)) for s in ((2, 3), (3,), (2, 2)))
+    group = ParameterGroup([matrix, vector], apart=[apart], apart_lr=0.01)
+    optimizer = GroupOptimizer("model", group, section)
+    for factor in (1.0, 0.5, 1.0):
+        for parameter in (matrix, vector, apart):
+            parameter.grad = torch.zeros_like(parameter)
+        optimizer.step(factor)
+    kept = (1 - 0.01 * 0.1) * (1 - 0.005 * 0.1) * (1 - 0.01 * 0.1)
+    torch.testing.assert_close(matrix.detach(), torch.full((2, 3), kept))
+    assert vector.tolist() == [1.0] * 3 and apart.tolist() == [[1.0] * 2] * 2
 
 
 def test_steps_and_counted_operations_do_not_import_the_compiler():

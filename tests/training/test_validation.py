@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
 
 from limner.errors import RecipeError
 from limner.modelfile import load_model
+from limner.models.base import Batch
 from limner.training.data import hold_out, open_pictures
 from limner.training.loop import train
 from limner.training.recipe import HoldoutSection, StopSection
-from limner.training.validation import METRICS, EarlyStopping, metric
+from limner.training.validation import METRICS, EarlyStopping, ValidationPass, metric
 from runs import killed_after, records, same
 
 
@@ -126,6 +129,31 @@ def test_other_metrics_sign_up_by_name(recipe, tmp_path):
             metric("tests-brightness")(brightness)
     finally:
         del METRICS["tests-brightness"]
+
+
+def test_figures_are_means_over_pictures_however_they_are_batched():
+    """PSNR is 10 log10(2^2 / mse) of all of them; a likelihood is per number of a picture."""
+    images = torch.linspace(-1, 1, 7 * 3 * 4 * 4).view(7, 3, 4, 4)
+
+    class Fixed:
+        def reconstruct(self, some):
+            return 0.5 * some
+
+        def log_likelihood(self, some, text, styles):
+            return some.sum((1, 2, 3))
+
+    found = []
+    for sizes in ([7], [5, 2], [1, 3, 3]):
+        batches = [
+            Batch(part, None, torch.full((len(part),), -1), torch.Generator())
+            for part in images.split(sizes)
+        ]
+        seen = ValidationPass(Fixed(), batches, {"a": 2.0, "b": 3.0}, {"b": 0.5})
+        found.append([METRICS[name].measure(seen) for name in ("psnr", "likelihood", "loss")])
+    mse = (0.5 * images).square().mean().item()
+    for values in found:
+        wanted = [10 * math.log10(4 / mse), images.mean().item(), 2 + 1.5]
+        assert values == pytest.approx(wanted, rel=1e-5, abs=1e-6)
 
 
 def test_when_to_look():

@@ -48,6 +48,7 @@ from limner.metrics.intervals import (
     bootstrap_interval,
     bootstrap_weights,
     mean_interval,
+    median_interval,
     share_of_hits,
 )
 from limner.metrics.manifold import (
@@ -260,14 +261,10 @@ class Reference:
         """
         distances = nearest_pictures(drawn.mosaics, self.store).distance
         found = verdict(distances, self.threshold)
-        ranked = distances.sort().values / max(self.threshold.usual, 1e-12)
-        reach = round(0.98 * len(ranked) ** 0.5)  # 1.96 standard deviations of a median's rank
-        middle = (len(ranked) - 1) // 2
-        ends = ranked[max(0, middle - reach)], ranked[min(len(ranked) - 1, middle + reach)]
         return DistributionFigures(
             {"nearest": found.nearest, "memorised": found.memorised.value},
             {
-                "nearest": (ends[0].item(), ends[1].item()),
+                "nearest": median_interval(distances / max(self.threshold.usual, 1e-12)),
                 "memorised": found.memorised.interval,
             },
         )

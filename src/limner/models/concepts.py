@@ -505,7 +505,11 @@ def fitted_whitening(vectors: Tensor, rank: int) -> TextWhitening:
 
 
 def _bring_together(whitening: TextWhitening, vectors: Tensor, concepts: Tensor) -> None:
-    """Train a whitening on pairs of a name and the first name of its concept."""
+    """Train a whitening on pairs of a name and the first name of its concept.
+
+    By InfoNCE over the pairs of a batch (van den Oord et al. 2018, arXiv:1807.03748, eq. 4), where
+    other names of the same concept are no negatives.
+    """
     first = torch.full((int(concepts.max()) + 1,), len(concepts))
     first.scatter_reduce_(0, concepts, torch.arange(len(concepts)), "amin")
     mean, matrix = whitening.mean.clone(), whitening.matrix.clone()

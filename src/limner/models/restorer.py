@@ -229,7 +229,9 @@ class RestorerModel(Model):
     def losses(self, batch: Batch, group: str) -> dict[str, Tensor]:
         """``restore``: mean over pictures of the root of the mean squared error, of 1.
 
-        ``estimate``: negative log-likelihood of the levels, normally distributed.
+        ``estimate``: negative log-likelihood of the levels, normally distributed with deviations
+        that are estimated too: d^2 / (2 exp(2 s)) + s (Kendall and Gal 2017, arXiv:1703.04977,
+        eq. 5, with s the log of the deviation).
         """
         g, config, device = batch.generator, self.config, batch.images.device
         rng = np.random.default_rng(int(torch.randint(2**62, (), generator=g, device=device)))

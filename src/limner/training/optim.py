@@ -1,4 +1,9 @@
-"""One optimizer for each optimizer group, whose state a checkpoint stores exactly."""
+"""One optimizer for each optimizer group, whose state a checkpoint stores exactly.
+
+AdamW (Loshchilov and Hutter 2019, arXiv:1711.05101, algorithm 2), or for matrices Muon (Jordan et
+al. 2024, "Muon: an optimizer for hidden layers in neural networks"), both torch's own; gradients
+are clipped by their norm (Pascanu et al. 2013, arXiv:1211.5063, algorithm 1).
+"""
 
 from __future__ import annotations
 

@@ -144,8 +144,9 @@ def _rivals(
             up[vote.user].add(place[vote.better.file])
         elif vote.worse is not None:
             down[vote.user].add(place[vote.worse.file])
+    compared = set(chosen)
     for user, rows in up.items():
-        for row in rows - chosen.keys():
+        for row in rows - compared:
             others = {other for other in down[user] if liked[other] < liked[row]}
             same = {other for other in others if captions[other] == captions[row]}
             chosen[row] |= same or others

@@ -20,7 +20,12 @@ _LONGEST_WARMUP = 0.1
 
 
 def decay_factor(schedule: ScheduleSection, progress: float) -> float:
-    """The learning rate as a share of the full one, ``schedule.final`` at progress 1."""
+    """The learning rate as a share of the full one, ``schedule.final`` at progress 1.
+
+    Cosine: one period of SGDR (Loshchilov and Hutter 2017, arXiv:1608.03983, eq. 5). Wsd: the
+    warmup-stable-decay of MiniCPM (Hu et al. 2024, arXiv:2404.06395, section 4), whose decay is a
+    straight line here.
+    """
     if schedule.kind == "constant":
         return 1.0
     if schedule.kind == "cosine":
