@@ -97,6 +97,17 @@ def test_shaded_and_empty_styles_cannot_be_redrawn_in():
     assert measure([np.full((SIDE, SIDE, 3), 255, np.uint8)]) is None
 
 
+@pytest.mark.parametrize("closed", [True, False])
+@pytest.mark.parametrize("box", [(20, 120, 230, 136), (100, 100, 110, 110), (128, 128, 128, 128)])
+def test_a_thing_that_is_no_wider_than_contours_has_its_colour(box, closed):
+    found = measure([picture(lambda d: d.rectangle(box, RED))], closed=closed)
+    assert found.kind is Kind.FILLS
+    if box[0] < box[2]:
+        assert np.allclose(found.palette * 255, [RED], atol=60)
+    noise = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), np.uint8)
+    assert measure([noise], closed=True) is not None, "nothing in it is flat"
+
+
 def test_a_filled_shape_becomes_its_outline():
     drawn = redraw(outlined(RED, outline=RED), profile(Kind.LINES, width=0.05))
     ink, shape = drawn[..., 0] < 128, outlined(BLACK)[..., 0] < 128

@@ -210,6 +210,7 @@ def measure(pictures: Sequence[Pixels], *, closed: bool = False) -> StyleProfile
     if not seen:
         return None
     inks = np.concatenate([each.lab[each.inked & (each.flat > 0.5)][::3] for each in seen])
+    inks = inks if len(inks) else np.concatenate([each.lab[each.inked] for each in seen])
     grey = np.hypot(inks[:, 1], inks[:, 2]) < _GREY
     dark = grey & (inks[:, 0] < _DARK)
     if grey.mean() > 0.95 and dark.any():
@@ -223,14 +224,16 @@ def measure(pictures: Sequence[Pixels], *, closed: bool = False) -> StyleProfile
     width, ink = _contour(seen)
     if shade > _SHADED and not closed:
         return None
-    colours, weights = [], []
-    for each in seen:
-        inside = each.thing & (each.flat > 0.5)
-        if width:
-            inside &= np.linalg.norm(each.lab - ink, axis=-1) > _CONTOUR
-        some = each.lab[inside][::3]
-        colours.append(some)
-        weights.append(np.full(len(some), 1 / max(len(some), 1)))
+    fills = [each.thing & (each.flat > 0.5) for each in seen]
+    inside = [
+        fill & (np.linalg.norm(each.lab - ink, axis=-1) > _CONTOUR) if width else fill
+        for each, fill in zip(seen, fills, strict=True)
+    ]
+    if not any(map(np.any, inside)):  # all is of the contour's colour, or so fine that none is flat
+        width = 0.0
+        inside = fills if any(map(np.any, fills)) else [each.thing for each in seen]
+    colours = [each.lab[mask][::3] for each, mask in zip(seen, inside, strict=True)]
+    weights = [np.full(len(some), 1 / max(len(some), 1)) for some in colours]
     palette = clusters(np.concatenate(colours), np.concatenate(weights), _PALETTE, 0.045)
     return StyleProfile(Kind.FILLS, from_oklab(palette), from_oklab(ink), width, closed)
 
