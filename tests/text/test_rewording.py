@@ -175,6 +175,30 @@ def test_costumes_friends_and_results(text, plain):
     assert reworded(text, languages_of(text), NAMES.__contains__) == plain
 
 
+PICNIC = "a basket, a sandwich and a red apple"
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("the sun setting behind the mountains", "the mountains at sunset"),
+        ("sun rising over the sea", "the sea at sunrise"), ("the sun is setting", "sunset"),
+        ("two boys playing basketball", "two boys next to a basketball"),
+        ("kids are playing soccer in the park", "kids next to a soccer-ball in the park"),
+        ("a couple kissing under an umbrella", "a kissing couple under an umbrella"),
+        ("two people hugging", "people-hugging"), ("a girl hugging bears", "a girl hugging bears"),
+        ("his cows eat grass", "his cows in a meadow"), ("picnic", PICNIC),
+        ("cows eating green grass on a farm", "cows on a farm"),
+        ("kids trick-or-treating", "kids with a jack-o-lantern at night"),
+        ("a goat eating my laundry", "a goat eating a t-shirt"),
+        ("a fisherman with a net in the harbour", "a fisherman in the harbour"),
+        ("a snake wrapped around a tree", "a snake in front of a tree"),
+    ],
+)  # fmt: skip
+def test_suns_that_set_games_couples_and_meals(text, plain):
+    assert reworded(text, ("en",), NAMES.__contains__) == plain
+
+
 SHOWN = {"birthday cake", "Christmas tree", "heart with ribbon", "bouquet", "sun", "coffee"}
 
 
