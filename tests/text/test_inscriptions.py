@@ -2,7 +2,7 @@
 
 import pytest
 
-from limner.text.inscriptions import inscription_of
+from limner.text.inscriptions import inscription_of, without_name
 
 
 @pytest.mark.parametrize(("language", "text", "words", "rest"), [
@@ -35,3 +35,18 @@ def test_words_between_quotes_are_taken_off(language, text, words, rest):
 ])  # fmt: skip
 def test_other_quotes_and_words_stay(text):
     assert inscription_of(text, ("en",)) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "rest", "name"),
+    [
+        ("a logo for my bakery called Sweet Dreams", "a logo for my bakery", "Sweet Dreams"),
+        ("a dog named Max", "a dog", "Max"),
+        ("a pub called The Queen of Hearts", "a pub", "The Queen of Hearts"),
+        ("a dog called max", "a dog called max", ""),
+        ("a girl named Alice in a garden", "a girl named Alice in a garden", ""),
+        ("called Max", "called Max", ""),
+    ],
+)
+def test_what_something_is_called_is_taken_off(text, rest, name):
+    assert without_name(text) == (rest, name)

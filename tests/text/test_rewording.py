@@ -191,6 +191,12 @@ PICNIC = "a basket, a sandwich and a red apple"
         ("cows eating green grass on a farm", "cows on a farm"),
         ("kids trick-or-treating", "kids with a jack-o-lantern at night"),
         ("a goat eating my laundry", "a goat eating a t-shirt"),
+        ("a chef making pizza", "a chef with pizza"),
+        ("two people on a bench", "a man and a woman on a bench"),
+        ("three people in a boat", "three persons in a boat"),
+        ("two old people on a bench", "an old man and an old woman on a bench"),
+        ("people on a bus", "persons on a bus"), ("people hugging", "people hugging"),
+        ("a cute kitten for my daughter's birthday card", "a cute kitten"),
         ("a fisherman with a net in the harbour", "a fisherman in the harbour"),
         ("a snake wrapped around a tree", "a snake in front of a tree"),
     ],
@@ -231,6 +237,7 @@ def test_greetings_are_shown_by_a_thing(text, plain):
         ("tarjeta de cumpleaños con un perro", "un perro, birthday-cake", "Feliz cumpleaños"),
         ("carte de noël", "Christmas tree", "Joyeux Noël"),
         ("生日快乐", "birthday cake", "生日快乐"),
+        ("a poster for our bake sale", "our bake sale", "Bake Sale"),
         ("grandma's birthday", "grandma with a birthday cake", ""),
     ],
 )  # fmt: skip
@@ -239,6 +246,20 @@ def test_cards_bear_the_greeting(text, shown, heading):
     assert found == Greeting(shown, heading)
 
 
-@pytest.mark.parametrize("text", ["a card", "christmas tree with cards", "credit card", "a cake"])
+def test_what_a_poster_is_for_is_shown():
+    assert reworded("a poster for our bake sale", ("en",), set().__contains__) == (
+        "a cupcake, a cookie and a pie"
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a card",
+        "christmas tree with cards",
+        "credit card",
+        "a cake",
+    ],
+)
 def test_what_is_no_greeting(text):
     assert greeting_of(text, languages_of(text), {*SHOWN, "Christmas tree"}.__contains__) is None

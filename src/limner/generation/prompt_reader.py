@@ -28,7 +28,7 @@ from limner.scenes.sizes import facts_of
 from limner.scenes.top_colours import TopColour, top_colour
 from limner.text.base import TextEncoder, TextFeatures
 from limner.text.greetings import greeting_of
-from limner.text.inscriptions import Inscription, inscription_of
+from limner.text.inscriptions import Inscription, inscription_of, without_name
 from limner.text.lexicon import languages_of
 from limner.text.names import bare
 from limner.text.request_words import what_is_asked
@@ -47,12 +47,14 @@ class PromptText(NamedTuple):
         planned: whether it may be a scene of several things.
         grounded: whether unknown words are drawn from known names.
         style: of the model that is asked for.
+        heading: what the thing is called; empty where nobody says.
     """
 
     text: str
     planned: bool
     grounded: bool
     style: str | None = None
+    heading: str = ""
 
 
 class ReadPrompt(NamedTuple):
@@ -155,15 +157,18 @@ class PromptReader:
         grounded = self._grounds(settings)
         planned = self._scenes if settings.scenes is None else settings.scenes
         words, style = split_style(prompt, self.styles)
-        asked = what_is_asked(prompt)
+        said, name = without_name(prompt)
+        asked = what_is_asked(said)
         known = grounded and self.concepts is not None and self.concepts.named(words) is not None
         if known or not (grounded or planned):
             return PromptText(words, planned, grounded), style, asked.transparent
-        plain, look = split_look(words) if style is None else (words, None)
+        plain, look = split_look(without_name(words)[0]) if style is None else (words, None)
         if look is not None and find_look(look, self.styles) is not None:
             asked, style = what_is_asked(plain), look
         words, named = split_style(asked.subject, self.styles)
-        return PromptText(words, planned, grounded), named or style, asked.transparent
+        heading = name if can_be_written(name) else ""
+        read = PromptText(words, planned, grounded, heading=heading)
+        return read, named or style, asked.transparent
 
     def _grounds(self, settings: Settings) -> bool:
         if settings.grounding and self.concepts is None:
@@ -216,7 +221,7 @@ class PromptReader:
             heading = ""
             if concepts is not None:
                 ask, languages, features = self._corrected(ask, languages, features, concepts)
-                heading = "" if written else _heading(ask.text, languages, concepts)
+                heading = "" if written else ask.heading or _heading(ask.text, languages, concepts)
                 ask, languages, features = self._plainly(ask, languages, features, concepts)
             (scene,) = self.planner.understand([ask.text], features, self.concepts, [languages])
             said = colour_said(ask.text, languages)

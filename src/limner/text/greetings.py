@@ -1,5 +1,7 @@
 """Greetings are shown by a thing and written above it: *a thank you card with a bear*.
 
+So is what a poster is for.
+
 ``greetings.tsv`` holds, for each thing, the greetings that it shows as regular expressions by
 language; ``cards.tsv`` cards that are named after an occasion, the thing that shows it and the
 greeting that such a card bears. A greeting is read only in a text that says nothing else but to
@@ -64,8 +66,16 @@ _YEAR = r"(?: ?\d{4}年?)?"
 _LONGEST_GREETING = 80
 
 
+_POSTER = re.compile(
+    r"(?:an? |the )?(?:\w+ )?(?:poster|flyers?|leaflet|banner|announcement) "
+    r"(?:for|about|announcing) "
+    r"(?P<what>(?:an? |the |our |my |your )?[^,;:]+)",
+    re.IGNORECASE,
+)
+
+
 class Greeting(NamedTuple):
-    """A greeting.
+    """A greeting, or what else is written above a picture.
 
     Attributes:
         shown: what shows it, and to whom it is said, as a text to be drawn.
@@ -86,7 +96,16 @@ def greeting_of(
         languages: that it may be in.
         is_name: whether a phrase is a name of something that is drawn by itself.
     """
-    return _card(text, languages, is_name) or _birthday(text) or _said(text, languages, is_name)
+    found = _card(text, languages, is_name) or _poster(text, languages)
+    return found or _birthday(text) or _said(text, languages, is_name)
+
+
+def _poster(text: str, languages: Sequence[str]) -> Greeting | None:
+    """What a poster is for: *a poster for our bake sale*."""
+    match = _POSTER.fullmatch(text) if "en" in languages else None
+    if match is None or len(text) > _LONGEST_GREETING:
+        return None
+    return Greeting(match["what"], _headline(bare(match["what"]), "en"))
 
 
 def _card(text: str, languages: Sequence[str], is_name: Callable[[str], bool]) -> Greeting | None:

@@ -48,6 +48,13 @@ _UNQUOTED = re.compile(
 )
 _BEARS = re.compile(rf"(?:^|[ -])(?:{_BEARERS})$", re.IGNORECASE)
 
+_CALLED = re.compile(
+    r"(?<=\w\w),? (?i:called|named|with the name|by the name of) "
+    r"(?P<name>[A-Z][\w'’.-]*(?: (?:[A-Z&][\w'’.-]*|&|of|the|and|de|la|le|du))*)$"
+)
+"""What something is called, in capitals, at the end of a text."""
+_LONGEST_NAME = 40
+
 
 class Inscription(NamedTuple):
     """What is to be written.
@@ -92,3 +99,14 @@ def _found(text: str, match: re.Match[str]) -> Inscription | None:
     if not words or not rest:
         return None
     return Inscription(words, before or rest, rest)
+
+
+def without_name(text: str) -> tuple[str, str]:
+    """A text without what its thing is called, and that: *a bakery called Sweet Dreams*.
+
+    Names have capitals; the text as it is, and nothing, where there is none.
+    """
+    match = _CALLED.search(text)
+    if match is None or len(match["name"]) > _LONGEST_NAME:
+        return text, ""
+    return text[: match.start()], match["name"]

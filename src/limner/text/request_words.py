@@ -79,7 +79,7 @@ _PICTURES = (
 _KINDS = {
     "en": rf"(?:(?:(?!\w+ing )[\w-]+ ){{0,2}}(?:black and white )?"
     rf"(?:(?:{_PICTURES})s? (?:of|showing)"
-    r"|(?:picture|image|icon|logo|poster)s? (?:for|with)|(?:avatar|sticker|mascot)s? for) )",
+    r"|(?:picture|image|icon|logo)s? (?:for|with)|posters? with|(?:avatar|sticker|mascot)s? for) )",
     "es": r"(?:(?:dibujo|imagen|foto|[ií]cono|logo|logotipo|boceto|ilustraci[oó]n|pintura|retrato"
     r"|p[oó]ster|acuarela) (?:\w+ )?(?:de|del|con|para) )",
     "fr": r"(?:(?:dessin|image|ic[oô]ne|logo|photo|croquis|affiche|illustration|aquarelle)"

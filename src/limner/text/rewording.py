@@ -137,9 +137,10 @@ def reworded(text: str, languages: Sequence[str], is_name: Callable[[str], bool]
         is_name: whether a phrase is a name of something that is drawn by itself.
     """
     greeting = greeting_of(text, languages, is_name)
-    whole = _feeling(text) or (greeting and greeting.shown) or shown_event(text, languages)
-    if whole is not None:
-        return whole
+    text = text if greeting is None else greeting.shown
+    whole = _feeling(text) or shown_event(text, languages)
+    if whole is not None or greeting is not None:
+        return whole or text
     text = job_alone(_IN_TWO.sub("", text), is_name)
     for language in languages:
         text = _with_whom(place_alone(text, language, is_name), language, is_name)
