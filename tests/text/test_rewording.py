@@ -195,7 +195,7 @@ PICNIC = "a basket, a sandwich and a red apple"
         ("two people on a bench", "a man and a woman on a bench"),
         ("three people in a boat", "three persons in a boat"),
         ("two old people on a bench", "an old man and an old woman on a bench"),
-        ("people on a bus", "persons on a bus"), ("people hugging", "people hugging"),
+        ("people on a bus", "persons on a bus"), ("people hugging", "people-hugging"),
         ("a cute kitten for my daughter's birthday card", "a cute kitten"),
         ("a fisherman with a net in the harbour", "a fisherman in the harbour"),
         ("a snake wrapped around a tree", "a snake in front of a tree"),
