@@ -16,11 +16,12 @@ from safetensors.torch import load_file
 import crashes
 from limner.errors import ModelFileError
 from limner.files import remove_parts
-from limner.modelfile import load_model, save_model, write_info
+from limner.modelfile import load_model, read_concepts, save_model, write_info
 from limner.modelinfo import FORMAT, METADATA_KEY, ModelInfo, read_info
 from limner.models.base import build
+from limner.models.concepts import ConceptIndex
 from limner.models.image_model import ImageModel
-from limner.tensorfile import file_hash, read_metadata, write_tensors
+from limner.tensorfile import CONCEPTS_PREFIX, file_hash, read_metadata, write_tensors
 
 CONFIG = {"size": 16, "text_dim": 8, "patch": 8, "dim": 16, "depth": 1, "heads": 2}
 
@@ -174,6 +175,35 @@ def test_a_new_card_keeps_the_weights_and_what_else_the_file_says(model, path):
     again = load_file(path)
     assert again.keys() == tensors.keys()
     assert all(torch.equal(again[name], value) for name, value in tensors.items())
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "int8"])
+def test_whole_numbers_keep_their_bits_in_every_dtype(tmp_path, dtype):
+    """Rows, styles and counters are no weights: 2^40 + 1 is no float16."""
+    model, path = build("flow", CONFIG), tmp_path / "m.safetensors"
+    model.register_buffer("rows", torch.tensor([2**40 + 1, -1]))
+    save_model(path, model, card(model), dtype)
+    rows = load_file(path)["rows"]
+    assert rows.dtype == torch.int64 and rows.tolist() == [2**40 + 1, -1]
+
+
+def test_names_in_the_model_file_come_before_those_beside_it(model, tmp_path):
+    def index(name: str) -> ConceptIndex:
+        vectors = torch.randn(2, 8, generator=torch.Generator().manual_seed(0))
+        return ConceptIndex.fit(
+            captions=[name, "b"], names=[name, "b"], concepts=[0, 1], vectors=vectors,
+            keywords=vectors[:1], styles=torch.ones(2, 1, dtype=torch.bool),
+        )  # fmt: skip
+
+    path = tmp_path / "m.safetensors"
+    save_model(path, model, card(model))
+    assert read_concepts(path) is None
+    tensors = index("beside").tensors()
+    beside = {f"{CONCEPTS_PREFIX}{name}": each for name, each in tensors.items()}
+    write_tensors(path.with_suffix(".concepts.safetensors"), beside, {})
+    assert read_concepts(path).captions[0] == "beside"
+    save_model(path, model, card(model), concepts=index("inside"))
+    assert read_concepts(path).captions[0] == "inside"
 
 
 def test_a_model_is_on_the_disk_before_it_has_its_name(path, monkeypatch):

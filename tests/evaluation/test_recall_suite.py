@@ -19,6 +19,7 @@ from limner.evaluation.parts.recall import assign_styles
 from limner.evaluation.report import Report, write_card
 from limner.evaluation.suite import evaluate
 from limner.generation.generator import load
+from limner.metrics.intervals import wilson
 from limner.metrics.recall import Gallery
 from limner.modelinfo import read_info
 from limner.tensorfile import file_hash
@@ -75,6 +76,12 @@ def test_command_line(few, few_model, tmp_path):
     top1 = sum(row["rank"] == 1 for row in rows) / len(rows)
     figure = printed["parts"][0]["figures"][0]
     assert figure["key"] == "en claimed: top1" and figure["value"] == pytest.approx(top1)
+    # two seeds of four prompts, which are four trials: prompt i of seed s has seed 1000 s + i
+    places = {prompt.key: number for number, prompt in enumerate(load_prompts())}
+    seeds = {key: sorted(row["seed"] for row in rows if row["key"] == key)
+             for key in {row["key"] for row in rows}}  # fmt: skip
+    assert seeds == {key: [places[key], 1000 + places[key]] for key in seeds}
+    assert figure["interval"] == pytest.approx(wilson(4 * top1, 4)) and figure["count"] == 4
 
 
 def test_table_for_people(few, few_model):

@@ -8,6 +8,7 @@ import json
 import re
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import get_args
 
 import numpy as np
@@ -21,7 +22,8 @@ from icon_store import make_store
 from limner.cli import build_app
 from limner.cli.evaluate import Suite
 from limner.data.selection import Selection
-from limner.data.store import Store
+from limner.data.store import Caption, Store
+from limner.data.writer import StoreWriter
 from limner.errors import DataError, UsageError
 from limner.evaluation.drawing import draw_batches, store_requests
 from limner.evaluation.page import report_page
@@ -314,3 +316,19 @@ def test_figures_of_older_model_files_are_shown_and_replaced_part_by_part(
     path = Path(shutil.copy(few_model, tmp_path / "own.safetensors"))
     written = write_card(path, report)
     assert "recall" in written.quality and "copy_rate" not in written.quality
+
+
+def test_a_caption_is_of_the_class_of_most_of_its_pictures_that_have_one(tmp_path):
+    labels = {"a shoe": ["shoe", "bag", "shoe", "?", "?", "?"], "a bag": ["bag"], "a hat": ["?"]}
+    with StoreWriter(tmp_path / "s", 8, "clothes") as writer:
+        for caption, shown in labels.items():
+            for number, label in enumerate(shown):
+                image = np.full((8, 8, 3), number, np.uint8)
+                facts = {"id": f"{caption}-{number}", "label": label}
+                writer.add(image, [Caption(caption)], facts)
+        store = writer.finish()
+    known = SimpleNamespace(network=SimpleNamespace(classes=("bag", "shoe")), store=store)
+    found = Reference.classes_of(known, ["a shoe", "a bag", "a hat", "a coat"])
+    assert found == {"a shoe": 1, "a bag": 0, "a hat": -1, "a coat": -1}
+    known.network.classes = ()
+    assert Reference.classes_of(known, ["a bag"]) == {"a bag": -1}

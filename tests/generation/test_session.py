@@ -8,14 +8,16 @@ import torch
 
 from limner.errors import LimnerError, PromptError, UsageError
 from limner.generation.generator import Generator, load
+from limner.generation.partial_drawing import Numbered, Seeded
 from limner.generation.request_reader import Job
 from limner.generation.requests import DrawRequest
-from limner.generation.session import DrawingSession
+from limner.generation.session import Drawing, DrawingSession
 from limner.modelinfo import ModelInfo
 from limner.models.base import build
 from limner.models.settings import Capability, Settings
 from limner.text import load_encoder
 from limner.vision.base import ImageFeatures
+from limner.vision.pixels import to_images
 from tiny_models import STYLES, TINY, save_tiny
 
 PROMPTS = ["a red heart", "一只可爱的小狗", "a very large green apple on a small round table"]
@@ -154,6 +156,55 @@ def test_users_of_a_limited_advance_take_turns(tmp_path):
         if not order:
             assert max(shares) - min(shares) < 0.5
     assert sorted(order) == [0, 1, 2]
+
+
+def test_a_limited_advance_evaluates_the_tiles_that_waited_longest(tmp_path):
+    generator = load(save_tiny(tmp_path / "flow.safetensors", "flow"), tile=1)
+    together = generator.model.most_together
+    jobs = [job_of(generator, DrawRequest("a cat", n)) for n in range(2 * together + 1)]
+    session = generator.session()
+    for job in jobs:
+        session.add(job.drawing)
+    begun = []
+    for wanted in ([together], [together], [1]):
+        session.advance(1)
+        assert session.evaluated == wanted
+        begun.append([session.share_drawn(job.drawing) > 0 for job in jobs])
+    counts = [sum(each) for each in begun]
+    assert counts == [together, 2 * together, 2 * together + 1]
+    session.advance(together + 1)
+    assert session.evaluated == [together, together], "a tile is whole"
+    while not session.idle:
+        session.advance()
+    assert {session.share_drawn(job.drawing) for job in jobs} == {1.0}
+    assert {session.progress(job.drawing) for job in jobs} == {0.0}, "nothing is drawn of them now"
+
+
+def test_further_parts_of_a_picture_are_finished_under_their_own_numbers(tmp_path):
+    """A scene that asks for two parts and then for two more: they are parts 0, 1, and 5, 6."""
+    generator = load(save_tiny(tmp_path / "flow.safetensors", "flow"))
+    text, made = generator.encoder.encode(["a cat", "a dog"]), []
+
+    def steps():
+        first = yield Seeded(text, [3, None])
+        second = yield Numbered(text, 5)
+        assert len(first) == len(second) == 2
+        return second[1]
+
+    def finish(pixels, own, part, seed):
+        made.append((part, seed, own.pooled.tolist()))
+        return to_images(pixels[None])[0], None
+
+    drawing = Drawing(steps(), 9, Settings(), finish)
+    session = generator.session()
+    session.add(drawing)
+    while not session.idle:
+        session.advance()
+    vectors = [row[None].tolist() for row in text.pooled]
+    assert sorted(made) == sorted([
+        (0, 3, vectors[0]), (1, 9, vectors[1]), (5, 9, vectors[0]), (6, 9, vectors[1])
+    ])  # fmt: skip
+    assert drawing.image is not None
 
 
 def test_previews_approach_the_picture(tmp_path):

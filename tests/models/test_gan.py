@@ -316,6 +316,24 @@ def test_a_fresh_block_changes_nothing_and_resampling_keeps_a_constant():
         assert torch.allclose(y[..., 1:-1, 1:-1], torch.ones(()))
 
 
+def test_a_code_scales_and_shifts_what_a_block_has_widened():
+    """x + N(act(M(act(y (1 + scale) + shift)))), y the widened x: adaptive normalisation's form."""
+    block, x, code = ConvBlock(8, 2, 16, 4, code=5), torch.randn(3, 8, 6, 6), torch.randn(3, 5)
+    torch.nn.init.normal_(block.narrow.weight)
+    scale, shift = block.modulation(code)[:, :, None, None].chunk(2, 1)
+    inner = block.mix(leaky(block.widen(x) * (1 + scale) + shift))
+    torch.testing.assert_close(block(x, code), x + block.narrow(leaky(inner)))
+    assert not torch.allclose(block(x, code), block(x, 2 * code), atol=1e-3)
+
+
+def test_the_projection_of_a_condition_is_over_the_root_of_its_width(make_batch):
+    model, batch = small(), make_batch(small())
+    condition = model.critic_reader(batch.text, batch.styles)
+    found = model.critic.project(condition)
+    wanted = F.linear(condition, model.critic.embed.weight, model.critic.embed.bias)
+    torch.testing.assert_close(found, wanted / model.config.embed_dim**0.5)
+
+
 def test_blocks_keep_the_scale_of_what_goes_in():
     conv = Conv(64, 256, 1)
     y = conv(torch.randn(4, 64, 8, 8))

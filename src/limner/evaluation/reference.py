@@ -372,7 +372,7 @@ class Reference:
         return rows, best
 
     def classes_of(self, captions: Sequence[str]) -> dict[str, int]:
-        """Caption -> the class most of its pictures are of; -1 where the network has no classes."""
+        """Caption -> the class most of its pictures are of; -1 where they are of none."""
         names = {name: number for number, name in enumerate(self.network.classes)}
         if not names:
             return dict.fromkeys(captions, -1)
@@ -381,7 +381,8 @@ class Reference:
         labels = _labels(self.store, rows, self.network.classes).numpy()
         votes = np.zeros((len(table.texts), len(names) + 1))
         np.add.at(votes, (table.text_index, labels.repeat(np.diff(table.offsets))), 1)
-        owner = dict(zip(table.texts, votes[:, :-1].argmax(1).tolist(), strict=True))
+        most = np.where(votes[:, :-1].any(1), votes[:, :-1].argmax(1), -1)
+        owner = dict(zip(table.texts, most.tolist(), strict=True))
         return {caption: owner.get(caption, -1) for caption in captions}
 
 
