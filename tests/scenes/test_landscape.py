@@ -93,3 +93,24 @@ def test_props_give_way_to_things_and_drawings_of_mountains_end_behind_the_groun
     ground = paint(100, setting, [], np.random.default_rng(0))[-1, 0]
     assert red.any() and not red[70:].any()
     assert np.abs(canvas[72] - ground).max() < 0.15, "only ground below"
+
+
+@pytest.mark.parametrize(("place", "least"), [
+    ("grass", 0.001), ("beach", 0.0005), ("snow", 0.0005), ("street", 0.004), ("kitchen", 0.02),
+])  # fmt: skip
+def test_there_is_something_on_the_ground_and_not_much(place, least):
+    canvas = paint(128, Setting(place), [], np.random.default_rng(0))
+    _, counts = np.unique((canvas * 255).round().reshape(-1, 3), axis=0, return_counts=True)
+    rare = counts[counts < 0.02 * counts.sum()].sum() / counts.sum()
+    assert least < rare < 0.3
+    again = paint(128, Setting(place), [], np.random.default_rng(0))
+    assert np.array_equal(canvas, again)
+
+
+def test_a_pot_stands_on_the_counter():
+    setting = Setting("kitchen")
+    (pot,) = (prop for prop in props_of(setting) if prop.where == "counter")
+    canvas, bare = (paint(100, setting, pairs, np.random.default_rng(0))
+                    for pairs in ([(pot, cut((1, 0, 0)))], []))  # fmt: skip
+    rows = np.flatnonzero((canvas != bare).any((1, 2)))
+    assert 50 <= rows[-1] <= 54, "0.2 above the floor, which begins at 0.72"

@@ -15,6 +15,7 @@ import numpy as np
 from limner.scenes.cutout import Floats, paste_box
 from limner.scenes.framing import Room
 from limner.scenes.lighting import Lighting, cast, light_of, lit
+from limner.scenes.markings import COUNTER, MARKINGS, Stroke, draw
 from limner.scenes.places import BEYOND, INDOORS, Setting
 from limner.scenes.staging import Spot
 
@@ -25,7 +26,7 @@ class Prop(NamedTuple):
     Attributes:
         name: what the model is asked to draw.
         where: ``sky``, ``far`` (behind the horizon), ``ground`` (at it), ``horizon`` (a low sun),
-            ``beach`` or ``wall``.
+            ``beach``, ``wall`` or ``counter``.
         copies: how many.
         height: share of the picture's side.
         at: where its middle is from the left; None where chance decides.
@@ -53,6 +54,7 @@ class Land:
         props: of the place.
         room: for the things.
         water: between which heights there is water.
+        marks: what is on the ground, a key of ``MARKINGS``; None for nothing.
     """
 
     sky: tuple[str, ...]
@@ -62,14 +64,15 @@ class Land:
     props: tuple[Prop, ...] = ()
     room: Room = _OUTDOORS
     water: tuple[float, float] | None = None
+    marks: str | None = None
 
 
 _BLUE = ("bfe3f5", "d8effa")
 _CLOUD = Prop("cloud", "sky", 2, 0.13)
 _LANDS: Mapping[str | None, Land] = {
-    None: Land(_BLUE, ("cfe3a8", "c0d993"), 0.72),
+    None: Land(_BLUE, ("cfe3a8", "c0d993"), 0.72, marks="tufts"),
     "grass": Land(_BLUE, ("b5dd84", "a3d06f"), 0.62, 0.025,
-                  (Prop("deciduous tree", "ground", 2, 0.24), _CLOUD)),
+                  (Prop("deciduous tree", "ground", 2, 0.24), _CLOUD), marks="tufts"),
     "sea": Land(_BLUE, ("7cc4e6", "62b3dc", "4fa3d1"), 0.55, 0.0, (_CLOUD,), Room(0.12, 0.84),
                 (0.6, 0.97)),
     "lake": Land(_BLUE, ("a9d57e", "8fd0ec", "74c1e4"), 0.52, 0.015,
@@ -80,44 +83,46 @@ _LANDS: Mapping[str | None, Land] = {
                       Prop("evergreen tree", "ground", 3, 0.15)), water=(0.7, 0.8)),
     "beach": Land(_BLUE, ("6cbfe3", "f6e3b4", "efd79d"), 0.5, 0.0,
                   (Prop("palm tree", "beach", 1, 0.5), Prop("cloud", "sky", 1, 0.13)),
-                  water=(0.53, 0.64)),
+                  water=(0.53, 0.64), marks="grains"),
     "autumn": Land(("f7e3c0", "fbeed8"), ("dba64c", "cc9340", "c08537"), 0.62, 0.03,
                    (Prop("evergreen tree", "ground", 2, 0.26),
                     Prop("maple leaf", "sky", 3, 0.1),
-                    Prop("fallen leaf", "ground", 3, 0.12))),
+                    Prop("fallen leaf", "ground", 3, 0.12)), marks="tufts"),
     "forest": Land(("d3ecd8", "e2f3e3"), ("9ccb76", "8bbd66"), 0.66, 0.02,
                    (Prop("evergreen tree", "ground", 4, 0.42),
-                    Prop("deciduous tree", "ground", 3, 0.36))),
+                    Prop("deciduous tree", "ground", 3, 0.36)), marks="tufts"),
     "mountains": Land(_BLUE, ("a8cf86", "97c273"), 0.66, 0.03,
-                      (Prop("mountain", "far", 3, 0.5), Prop("cloud", "sky", 1, 0.12))),
+                      (Prop("mountain", "far", 3, 0.5), Prop("cloud", "sky", 1, 0.12)),
+                      marks="tufts"),
     "mud": Land(_BLUE, ("b5dd84", "8f6a47", "7d5a3a"), 0.58, 0.02,
                 (Prop("deciduous tree", "ground", 2, 0.2), _CLOUD)),
     "desert": Land(("bfe3f5", "f7ead0"), ("f0d49a", "e8c783"), 0.6, 0.035,
-                   (Prop("cactus", "ground", 2, 0.2),)),
+                   (Prop("cactus", "ground", 2, 0.2),), marks="grains"),
     "snow": Land(("bcd9ee", "d5e8f5"), ("f4f9fd", "e6f0f8"), 0.62, 0.03,
-                 (Prop("evergreen tree", "ground", 3, 0.24),)),
+                 (Prop("evergreen tree", "ground", 3, 0.24),), marks="drifts"),
     "city": Land(_BLUE, ("c9ccd1", "b7bbc2"), 0.74, 0.0,
                  (Prop("office building", "ground", 4, 0.27), Prop("cloud", "sky", 1, 0.12))),
     "street": Land(_BLUE, ("b9dc92", "a7abb3", "989da6"), 0.6, 0.0,
-                   (Prop("house", "ground", 3, 0.28), Prop("deciduous tree", "ground", 2, 0.2))),
+                   (Prop("house", "ground", 3, 0.28), Prop("deciduous tree", "ground", 2, 0.2)),
+                   marks="road"),
     "room": Land(("f8e8d2",), ("d9ae7e", "cfa272"), 0.72, 0.0,
                  (Prop("window", "wall", 1, 0.26), Prop("framed picture", "wall", 1, 0.17)),
-                 Room(0.2, 0.95, walls=True)),
+                 Room(0.2, 0.95, walls=True), marks="skirting"),
     "wall": Land(("e9c9b0",), ("b9b4ae", "aca69f"), 0.76, 0.0, (), Room(0.2, 0.95, walls=True)),
     "kitchen": Land(("e4f2ec",), ("d4d9dc", "c6ccd0"), 0.72, 0.0,
-                    (Prop("window", "wall", 1, 0.26), Prop("cooking", "wall", 1, 0.14)),
-                    Room(0.2, 0.95, walls=True)),
+                    (Prop("window", "wall", 1, 0.26), Prop("pot of food", "counter", 1, 0.13)),
+                    Room(0.2, 0.95, walls=True), marks="counter"),
     "sky": Land(("a9d8f3", "c3e4f7", "dcf0fb"), (), 1.0, 0.0, (Prop("cloud", "sky", 4, 0.16),),
                 Room(0.1, None)),
     "space": Land(("1b1f45", "252a59"), (), 1.0, 0.0,
                   (Prop("ringed planet", "sky", 1, 0.2),), Room(0.08, None)),
     "moon": Land(("1b1f45", "252a59"), ("c3c5cc", "b2b5be", "a2a5b0"), 0.66, 0.035,
-                 (Prop("globe showing Americas", "sky", 1, 0.17),)),
+                 (Prop("globe showing Americas", "sky", 1, 0.17),), marks="grains"),
     "mars": Land(("f3cfa6", "f0bf90"), ("d68a58", "c97b4b", "ba6c40"), 0.64, 0.035,
-                 (Prop("rock", "ground", 2, 0.12),)),
+                 (Prop("rock", "ground", 2, 0.12),), marks="grains"),
     "underwater": Land(("8fd3ee", "6cc0e4", "52aeda"), ("efd9a4", "e5cb90"), 0.86, 0.02,
                        (Prop("coral", "ground", 2, 0.18), Prop("bubbles", "sky", 2, 0.12)),
-                       Room(0.08, None)),
+                       Room(0.08, None), marks="grains"),
 }  # fmt: skip
 _FEET = 0.03
 """How far below the horizon things stand at least."""
@@ -214,7 +219,8 @@ def paint(
     dark = setting.night and setting.place not in INDOORS
     light, on_props = (0.6, _PROPS_AT_NIGHT) if dark else (1.0, light_of(setting))
     larger = 1.25 if alone else 1.0
-    layers, taken = (("sky", "horizon", "far"), ("ground", "beach", "wall")), list(things)
+    layers = ("sky", "horizon", "far"), ("ground", "beach", "wall", "counter")
+    taken = list(things)
     for number, layer in enumerate(layers):
         if number and land.ground:
             colours = [_rgb(code) * np.float32(light) + np.float32(0.12 * (1 - light))
@@ -222,6 +228,9 @@ def paint(
             step = (1 - horizon) / len(colours)
             _bands(canvas, colours, [Edge(horizon + i * step, land.curve, phase + 0.37 * i)
                                      for i in range(len(colours))])  # fmt: skip
+            marks = _marks(setting, land)
+            if marks is not None:
+                MARKINGS[marks](canvas, horizon, np.random.default_rng(int(phase * 2**32)))
         if number and land.water is not None:
             _waves(canvas, land.water, light, rng)
         for prop, cut in props:
@@ -238,10 +247,10 @@ def veil(canvas: Floats, setting: Setting, rng: np.random.Generator) -> None:
     """Rain, snow and fog before the things, in place."""
     if setting.weather == "rain":
         for x, y in rng.uniform(0, 1, (38, 2)).tolist():
-            _draw(canvas, Stroke(x, y, 0.006, -0.018, 0.07), _rgb("5f8fb8"), 0.75)
+            draw(canvas, Stroke(x, y, 0.006, -0.018, 0.07), _rgb("5f8fb8"), 0.75)
     elif setting.weather == "snowfall":
         for x, y in rng.uniform(0, 1, (44, 2)).tolist():
-            _draw(canvas, Stroke(x, y, float(rng.uniform(0.008, 0.015))), _rgb("ffffff"))
+            draw(canvas, Stroke(x, y, float(rng.uniform(0.008, 0.015))), _rgb("ffffff"))
     elif setting.weather == "fog":
         side = len(canvas)
         y = (np.arange(side) + 0.5) / side
@@ -255,6 +264,13 @@ def _ground(setting: Setting, land: Land) -> tuple[str, ...]:
     if setting.weather == "snowfall" and land.water is None and setting.place not in INDOORS:
         return _LANDS["snow"].ground
     return land.ground
+
+
+def _marks(setting: Setting, land: Land) -> str | None:
+    """What is on the ground: none on a water, drifts where it snows."""
+    if setting.weather == "snowfall" and land.water is None and setting.place not in INDOORS:
+        return "drifts"
+    return land.marks
 
 
 def _sky(setting: Setting, land: Land) -> tuple[str, ...]:
@@ -311,6 +327,7 @@ def _place(
             "far": horizon + land.curve + 0.01 - _ABOVE * high,
             "horizon": horizon - 0.62 * high,
             "wall": 0.42 * horizon - high / 2,
+            "counter": horizon - COUNTER + 0.01 - high,
             "beach": horizon + 0.26 - high,
             "ground": horizon + 0.035 + float(rng.uniform(0, 0.03)) - high,
         }
@@ -368,36 +385,9 @@ def _columns(prop: Prop, rng: np.random.Generator) -> list[float]:
     return [step * (i + 0.5) + float(rng.uniform(-0.3, 0.3)) * step for i in range(prop.copies)]
 
 
-class Stroke(NamedTuple):
-    """A straight stroke with round ends, or a dot; in shares of the picture's side."""
-
-    x: float
-    y: float
-    radius: float
-    right: float = 0.0
-    down: float = 0.0
-
-
-def _draw(canvas: Floats, stroke: Stroke, colour: Floats, strength: float = 0.95) -> None:
-    """Draw a stroke, in place."""
-    side = len(canvas)
-    radius = max(0.5, stroke.radius * side)
-    ends = np.array([(stroke.x, stroke.y), (stroke.x + stroke.right, stroke.y + stroke.down)])
-    low = np.maximum((ends.min(0) * side - radius - 1).astype(int), 0)
-    high = np.maximum((ends.max(0) * side + radius + 2).astype(int), 0)
-    part = canvas[low[1] : high[1], low[0] : high[0]]
-    rows, columns = np.mgrid[low[1] : low[1] + part.shape[0], low[0] : low[0] + part.shape[1]]
-    points = np.stack([columns + 0.5, rows + 0.5], -1) / side - ends[0]
-    along = ends[1] - ends[0]
-    share = np.clip(points @ along / max(float(along @ along), 1e-9), 0, 1)[..., None]
-    far = np.linalg.norm(points - share * along, axis=-1) * side - radius
-    cover = (strength * np.clip(0.5 - far, 0, 1))[..., None].astype(np.float32)
-    part += cover * (colour - part)
-
-
 def _stars(canvas: Floats, bottom: float, rng: np.random.Generator) -> None:
     for x, y in rng.uniform(0, 1, (26, 2)).tolist():
-        _draw(canvas, Stroke(x, y * bottom, float(rng.uniform(0.004, 0.01))), _rgb("fff3c4"))
+        draw(canvas, Stroke(x, y * bottom, float(rng.uniform(0.004, 0.01))), _rgb("fff3c4"))
 
 
 def _waves(canvas: Floats, water: tuple[float, float], light: float, rng: np.random.Generator
@@ -406,4 +396,4 @@ def _waves(canvas: Floats, water: tuple[float, float], light: float, rng: np.ran
     for x, y in rng.uniform(0, 1, (9, 2)).tolist():
         row = water[0] + y * (water[1] - water[0])
         stroke = Stroke(x, row, 0.005, right=float(rng.uniform(0.06, 0.14)))
-        _draw(canvas, stroke, _rgb("e8f6fc") * np.float32(light), 0.55)
+        draw(canvas, stroke, _rgb("e8f6fc") * np.float32(light), 0.55)

@@ -20,6 +20,8 @@ _ROUND = 0.06
 _SHADE, _LIT = 0.8, 1.12
 """Brightness of the lower edge of the band and of the upper one."""
 _OUTSIDE = -1.0
+_LEVELS = 5
+"""Of each channel, by which colours are told apart."""
 
 
 def is_scarf(name: str) -> bool:
@@ -71,8 +73,9 @@ def _colours(scarf: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     if not len(solid):
         return np.array([0.8, 0.2, 0.2]), np.array([1.0, 1.0, 1.0])
     ink = solid[:, :3].astype(np.float64)
-    bins, member = np.unique((ink * 4.999).astype(int), axis=0, return_inverse=True)
-    sizes = np.bincount(member.ravel(), minlength=len(bins))
-    means = [ink[member.ravel() == number].mean(0) for number in np.argsort(-sizes)[:4]]
+    member = (ink * (_LEVELS - 1e-3)).astype(np.int64) @ (_LEVELS**2, _LEVELS, 1)
+    sizes = np.bincount(member, minlength=_LEVELS**3)
+    common = [number for number in np.argsort(-sizes)[:4].tolist() if sizes[number]]
+    means = [ink[member == number].mean(0) for number in common]
     middle = means[0] if means[0].max() > 0.25 or len(means) < 2 else means[1]  # no outline
     return middle, max(means, key=lambda each: float(np.abs(each - middle).sum()))
