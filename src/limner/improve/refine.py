@@ -16,6 +16,7 @@ import secrets
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from limner.arguments import check_type, whole
 from limner.errors import UsageError
 from limner.generation.generator import Generator, load
 from limner.generation.picture import Picture
@@ -49,6 +50,7 @@ class Refiner:
     def __init__(
         self, generator: Generator, scorer: Scorer | None = None, captioner: Captioner | None = None
     ) -> None:
+        check_type("generator", generator, Generator, "what limner.load() returns")
         self.generator = generator
         self.scorer = scorer or load_scorer(device=generator.device)
         self._captioner = captioner
@@ -118,6 +120,7 @@ def check_refined(budget: int, target: float) -> None:
     Raises:
         UsageError: the budget or the target is out of its range.
     """
+    budget = whole("budget", budget)
     if not 1 <= budget <= MOST_BUDGET:
         raise UsageError(f"a budget of {budget} is refused: give 1 to {MOST_BUDGET} pictures")
     if not 0 < target <= 1:
