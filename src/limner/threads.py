@@ -12,6 +12,7 @@ from pathlib import Path
 from threading import Barrier, Lock
 from typing import TYPE_CHECKING
 
+from limner.arguments import whole
 from limner.errors import UsageError
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ def bounded(threads: int) -> int:
     Raises:
         UsageError: it is not 1 to :data:`MOST_THREADS`.
     """
+    threads = whole("threads", threads)
     if not 1 <= threads <= MOST_THREADS:
         raise UsageError(
             f"threads = {threads} is refused: use 1 to {MOST_THREADS} "

@@ -48,7 +48,7 @@ class PackOptions:
 
 
 def pack(
-    source: Path, out: Path, options: PackOptions | None = None, **how: Unpack[Writing]
+    source: str | Path, out: str | Path, options: PackOptions | None = None, **how: Unpack[Writing]
 ) -> Store:
     """Pack ``source`` into a store at ``out``. Called again after a crash, it resumes.
 
@@ -63,6 +63,7 @@ def pack(
         DataError: the source cannot be read, the store cannot be written, or an option was given
             that no entry has a use for.
     """
+    source, out = Path(source), Path(out)
     options = options or PackOptions()
     reader = open_source(source, options.reader, options.format)
     identity = {"source": str(source.resolve()), "reader": reader.name}

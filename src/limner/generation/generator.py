@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from PIL import Image
 
+from limner.arguments import check_type, whole
 from limner.errors import (
     PromptError,
     UsageError,
@@ -68,6 +69,10 @@ class Generator(RequestDrawer):
         """
         from limner.generation.sets import SetOptions, draw_set
 
+        known = [field.name for field in fields(SetOptions)]
+        for name in options:
+            if name not in known:
+                raise UsageError(f"a set has no option {name!r}; there are: {', '.join(known)}")
         return draw_set(self, names, SetOptions(**options))
 
     def generate(
@@ -174,6 +179,9 @@ class Generator(RequestDrawer):
         its settings override the options.
         """
         settings = make_settings(**options)
+        n = whole("n", n)
+        if isinstance(seed, SupportsIndex) and not isinstance(seed, bool):  # also one of numpy
+            seed = seed.__index__()
         if n < 1:
             raise UsageError(f"n = {n} is refused: draw at least one picture per prompt")
         if seed is not None and check_seed(seed) + n - 1 > MAX_SEED:
@@ -241,6 +249,10 @@ class Generator(RequestDrawer):
             UsageError: an option is unknown, out of range, or has no meaning here.
             PromptError: the text encoder refuses the prompt.
         """
+        check_type(
+            "masked", masked, MaskedPicture,
+            "limner.MaskedPicture.open(picture, box=(left, top, width, height))",
+        )  # fmt: skip
         settings = make_settings(**options)
         first = seed_or_random(seed)
         request = DrawRequest(prompt, first, settings, masked)
@@ -372,6 +384,8 @@ def load(
     Warns:
         EncoderChangedWarning: the encoder no longer gives the features the model was trained on.
     """
+    if model is not None:
+        check_type("model", model, (str, Path), "a model file, a run folder or a name")
     set_threads(threads)
     if model is not None and is_hub(model):
         return open_hub_generator(model, device=device, tile=tile)

@@ -20,6 +20,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
+from limner.arguments import whole
 from limner.data.pictures import PictureError, read_still
 from limner.errors import DataError, UsageError
 from limner.generation.partial_drawing import Inpainted, PartialDrawing
@@ -288,7 +289,9 @@ def box_mask(size: tuple[int, int], box: Sequence[int]) -> Mask:
         UsageError: the box has no area, or lies beyond the picture.
     """
     width, height = size
-    x, y, wide, high = box
+    if len(box) != 4:
+        raise UsageError(f"the box {box!r} is refused: give left, top, width and height")
+    x, y, wide, high = (whole("box", side) for side in box)
     if wide < 1 or high < 1 or x < 0 or y < 0 or x + wide > width or y + high > height:
         raise UsageError(
             f"the box {x},{y},{wide},{high} (left, top, width, height) is not inside the picture "

@@ -14,6 +14,7 @@ from itertools import islice
 import torch
 from PIL import Image
 
+from limner.arguments import check_type
 from limner.errors import LimnerError
 from limner.generation.finishing import as_asked
 from limner.generation.opened_model import OpenedModel
@@ -170,6 +171,10 @@ class RequestDrawer(OpenedModel):
 
     def _checked(self, request: DrawRequest, reference: SeenReference | None) -> DrawRequest:
         """The request with defaults and the reference's hash, refused if the model cannot do it."""
+        check_type(
+            "a request", request, DrawRequest,
+            'limner.DrawRequest("a cat", seed=1), or give prompts to generate or stream',
+        )  # fmt: skip
         request.check()
         settings = request.settings.filled(self.defaults)
         digest = None if reference is None else reference.digest

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from limner.arguments import check_type
 from limner.errors import PromptError, UsageError
 from limner.generation.inpainting import MaskedPicture
 from limner.generation.picture import Picture
@@ -64,6 +65,7 @@ class DrawRequest:
             UsageError: the seed or an option is refused.
         """
         check_seed(self.seed)
+        check_type("settings", self.settings, Settings, "limner.Settings(…)")
         for name in _OF_WHOLE_PICTURES if self.masked is not None else ():
             if getattr(self.settings, name) is not None:
                 raise UsageError(f"inpainting takes no {name}; leave it out")
@@ -116,6 +118,11 @@ def edit_request(picture: Picture | Record, instructions: Sequence[str]) -> Draw
     Raises:
         UsageError: as for :meth:`~limner.generation.generator.Generator.edit`.
     """
+    if not hasattr(picture, "inpainted"):
+        raise UsageError(
+            f"a {type(picture).__name__} has no plan: give a picture that generate returned, or "
+            "limner.generation.records.read_record(Path(FILE))"
+        )
     if picture.inpainted or picture.settings.reference:
         raise UsageError(
             "the picture was made from another one or after a reference, so its plan does not "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from limner.arguments import whole
 from limner.errors import UsageError
 
 BUDGET, MOST_BUDGET = 8, 256
@@ -16,6 +17,7 @@ def check_refined(budget: int, target: float) -> None:
     Raises:
         UsageError: the budget or the target is out of its range.
     """
+    budget = whole("budget", budget)
     if not 1 <= budget <= MOST_BUDGET:
         raise UsageError(f"a budget of {budget} is refused: give 1 to {MOST_BUDGET} pictures")
     if not 0 < target <= 1:

@@ -16,6 +16,7 @@ import secrets
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from limner.arguments import check_type
 from limner.errors import UsageError
 from limner.generation.generator import Generator, load
 from limner.generation.picture import Picture
@@ -49,6 +50,7 @@ class Refiner:
     def __init__(
         self, generator: Generator, scorer: Scorer | None = None, captioner: Captioner | None = None
     ) -> None:
+        check_type("generator", generator, Generator, "what limner.load() returns")
         self.generator = generator
         self.scorer = scorer or load_scorer(device=generator.device)
         self._captioner = captioner

@@ -163,7 +163,8 @@ def _icon_rows(store: Store, keys: Sequence[str]) -> dict[tuple[str, str], int]:
     if not found:
         raise DataError(
             f"the store {store.path} does not say which concept and icon set its pictures show "
-            f"(metadata 'concept' and 'style'); evaluate against one made by 'limner data icons'"
+            "(metadata 'concept' and 'style'): evaluate against one made by 'limner data icons', "
+            "or measure what applies to pictures of your own, as with --suite full"
         )
     order = {key: i for i, key in enumerate(keys)}
     rows = sorted((p for p in found if p[0] in order), key=lambda p: (order[p[0]], p[1]))

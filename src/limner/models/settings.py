@@ -161,7 +161,10 @@ def make_settings(**options: Any) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
-        raise UsageError(f"{name} = {first['input']!r} is refused: {first['msg']}") from error
+        wanted = first["msg"]
+        if name == "thing_seeds":
+            wanted = "give whole numbers with commas between them, as in 7,12"
+        raise UsageError(f"{name} = {first['input']!r} is refused: {wanted}") from error
 
 
 def find_style(name: str, styles: Sequence[str]) -> int:

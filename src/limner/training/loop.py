@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 import limner
+from limner.arguments import check_type
 from limner.errors import TrainingError, UsageError
 from limner.files import locked, make_folder, remove_parts
 from limner.generation.generator import Generator
@@ -104,6 +105,7 @@ def train(
         MissingExtraError: a package that the recipe needs is not installed.
         UsageError: ``processes`` is below 1, or not what a launcher has started.
     """
+    check_type("recipe", recipe, Recipe, 'load_recipe("vae-64") of limner.training')
     there = launched()
     if processes < 1 or (there > 1 and processes not in {1, there}):
         raise UsageError(f"--processes {processes} does not fit: a launcher has started {there}")

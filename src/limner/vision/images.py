@@ -46,6 +46,8 @@ def image_or_file(given: PictureLike) -> Image.Image | Path | bytes:
                 f"an array of {given.dtype} of shape {given.shape} is no picture: give uint8 of "
                 "shape (H, W), (H, W, 3) or (H, W, 4)"
             )
+        if not given.size:
+            raise UsageError(f"an array of shape {given.shape} is no picture: it has no pixels")
         return Image.fromarray(given)
     image = getattr(given, "image", None)
     if not isinstance(image, Image.Image):
