@@ -177,6 +177,12 @@ def test_each_clause_has_things_of_its_own():
         ("una casa cerca del mar", ("una casa",), Setting("beach")),
         ("ein Boot auf dem See", ("ein Boot",), Setting("lake")),
         ("ein Schwein im Schlamm", ("ein Schwein",), Setting("mud")),
+        ("boats at the dock", ("boats",), Setting("sea")),
+        ("ein Schiff im Hafen", ("ein Schiff",), Setting("sea")),
+        ("una barca nel porto", ("una barca",), Setting("sea")),
+        ("港口的船", ("船",), Setting("sea")),
+        ("a girl in paris", ("a girl",), Setting("city")),
+        ("девочка в Москве", ("девочка",), Setting("city")),
     ],
 )  # fmt: skip
 def test_places_times_and_weathers(text, phrases, setting):
