@@ -181,6 +181,7 @@ def test_each_clause_has_things_of_its_own():
         ("ein Schiff im Hafen", ("ein Schiff",), Setting("sea")),
         ("una barca nel porto", ("una barca",), Setting("sea")),
         ("港口的船", ("船",), Setting("sea")),
+        ("a scarecrow in a cornfield", ("a scarecrow",), Setting("grass")),
         ("a girl in paris", ("a girl",), Setting("city")),
         ("девочка в Москве", ("девочка",), Setting("city")),
     ],

@@ -30,6 +30,7 @@ from limner.text.tables import table
         ("les vacances d'été", ("fr",), "sunglasses and a suitcase on the beach"),
         ("a picnic by the lake", ("en",),
          "a basket, a sandwich and a watermelon on the grass by the lake"),
+        ("our backyard bbq", ("en",), "a hot dog, a cut of meat and a fire on the grass"),
         ("breaking news", ("en",), "a newspaper and a microphone"),
         ("trick-or-treating", ("en",), "a ghost, a jack-o-lantern and candy at night"),
         ("Weihnachtskarte", ("en",), "a Christmas tree"),

@@ -23,6 +23,8 @@ from limner.scenes.bodies import head_and_pose
 from limner.scenes.colour_words import colour_said, with_one_colour
 from limner.scenes.top_colours import top_colour
 from limner.text.base import TextEncoder, TextFeatures
+from limner.text.events import shown_event
+from limner.text.greetings import greeted
 from limner.text.lexicon import languages_of
 from limner.text.names import bare
 from limner.text.request_words import what_is_asked
@@ -61,6 +63,12 @@ class ReadPrompt(NamedTuple):
     features: TextFeatures
     scene: PlannedScene | None
     drawn_from: tuple[Grounding, ...] = ()
+
+
+def _is_occasion(text: str, concepts: ConceptIndex) -> bool:
+    """Whether an English text is a greeting, or names an event that things show."""
+    said = greeted(text, ("en",), lambda each: is_name(each, ("en",), concepts))
+    return said is not None or shown_event(text, ("en",)) is not None
 
 
 def _is_noun(text: str, languages: tuple[str, ...]) -> bool:
@@ -227,6 +235,7 @@ class PromptReader:
             right = concepts.speller.corrected(ask.text)
             apart = " " in right and " " not in ask.text  # *catonaroof*
             english = apart or is_english(ask.text.split()) or concepts.draws(right)
+            english = english or _is_occasion(right, concepts)  # *hapy brithday*
             if right != ask.text and english:
                 warn(f"{quoted(ask.text)} is read as {quoted(right)}")
                 ask = ask._replace(text=right)
