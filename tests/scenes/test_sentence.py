@@ -215,6 +215,11 @@ def test_a_place_with_its_time_is_a_picture_by_itself():
     assert read_place("a hot summer day", "en") == Setting(sunny=True)
 
 
+def test_ports_of_devices_are_no_harbours():
+    assert read_place("a fishing port", "en") == Setting("sea")
+    assert read_place("a usb port", "en") is read_place("a charging dock", "en") is None
+
+
 @pytest.mark.parametrize(
     "text",
     ["a cup of coffee", "a flying saucer", "cat", "a beach ball", "two fish on a green background",

@@ -91,6 +91,7 @@ NAMES = {"红酒", "红绿灯", "黑板", "绿茶", "glass of milk", "plate of f
         ("a goalkeeper", "a person with a goal-net"),
         ("kids trick or treating", "kids with a jack-o-lantern at night"),
         ("birthday card for my grandma", "birthday and my grandma"),
+        ("kids trick or treating on halloween", "kids with a jack-o-lantern at night"),
         ("valentines day card", "a red heart and a bouquet"),
         ("eine Geburtstagskarte für Oma", "birthday-cake und Oma"),
         ("奶奶的生日卡", "birthday-cake和奶奶"),
