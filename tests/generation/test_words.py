@@ -199,8 +199,27 @@ def test_children_who_are_sad_frown(reader, prompt):
 
 
 @pytest.mark.parametrize(
+    ("prompt", "counts"),
+    [
+        ("penguins", [3]), ("my cats", [3]),
+        ("two penguins", [2]), ("houses", None), ("socks", None), ("a penguin", None),
+    ],
+)  # fmt: skip
+def test_a_plural_alone_is_several_things(reader, prompt, counts):
+    scene = read(reader, prompt).scene
+    found = None if scene is None else [thing.count for thing in scene.plan.things]
+    assert found == counts
+
+
+@pytest.mark.parametrize(
     ("prompt", "things"),
     [
+        ("a palm on the beach", ["palm tree"]), ("a garden hose", ["knot"]),
+        ("palms up together", ["palms up together"]), ("eine blaue Hose", ["jeans"]),
+        ("a rainy day in paris", []), ("his cows eat grass", ["cow"]),
+        ("Hapy brithday", ["birthday cake"]), ("happy halowen", ["jack-o-lantern"]),
+        ("mom cutting onions", ["woman", "onion"]), ("blue running shoes", ["running shoe"]),
+        ("man lifting weights", ["man lifting weights"]), ("lunch box", ["bento box"]),
         ("umbrella with beach", ["beach with umbrella"]), ("clouds in face", ["face in clouds"]),
         ("a chart deceasing", ["chart decreasing"]), ("a prrot", ["parrot"]),
         ("a hme", ["home"]), ("a womn with a hat", ["woman", "top hat"]),

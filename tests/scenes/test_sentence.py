@@ -177,6 +177,13 @@ def test_each_clause_has_things_of_its_own():
         ("una casa cerca del mar", ("una casa",), Setting("beach")),
         ("ein Boot auf dem See", ("ein Boot",), Setting("lake")),
         ("ein Schwein im Schlamm", ("ein Schwein",), Setting("mud")),
+        ("boats at the dock", ("boats",), Setting("sea")),
+        ("ein Schiff im Hafen", ("ein Schiff",), Setting("sea")),
+        ("una barca nel porto", ("una barca",), Setting("sea")),
+        ("港口的船", ("船",), Setting("sea")),
+        ("a scarecrow in a cornfield", ("a scarecrow",), Setting("grass")),
+        ("a girl in paris", ("a girl",), Setting("city")),
+        ("девочка в Москве", ("девочка",), Setting("city")),
     ],
 )  # fmt: skip
 def test_places_times_and_weathers(text, phrases, setting):
@@ -206,6 +213,11 @@ def test_a_place_with_its_time_is_a_picture_by_itself():
     assert night.phrases == ("a full moon",)
     assert night.setting == Setting("lake", night=True)
     assert read_place("a hot summer day", "en") == Setting(sunny=True)
+
+
+def test_ports_of_devices_are_no_harbours():
+    assert read_place("a fishing port", "en") == Setting("sea")
+    assert read_place("a usb port", "en") is read_place("a charging dock", "en") is None
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ from limner.scenes.lettering import can_be_written
 from limner.scenes.sizes import facts_of
 from limner.scenes.top_colours import TopColour, top_colour
 from limner.text.base import TextEncoder, TextFeatures
+from limner.text.events import shown_event
 from limner.text.greetings import greeting_of
 from limner.text.inscriptions import Inscription, inscription_of, without_name
 from limner.text.lexicon import languages_of
@@ -69,6 +70,12 @@ class ReadPrompt(NamedTuple):
     features: TextFeatures
     scene: PlannedScene | None
     drawn_from: tuple[Grounding, ...] = ()
+
+
+def _is_occasion(text: str, concepts: ConceptIndex) -> bool:
+    """Whether an English text is a greeting, or names an event that things show."""
+    said = greeting_of(text, ("en",), lambda each: is_name(each, ("en",), concepts))
+    return said is not None or shown_event(text, ("en",)) is not None
 
 
 def _is_noun(text: str, languages: tuple[str, ...]) -> bool:
@@ -275,7 +282,7 @@ class PromptReader:
             right = concepts.speller.corrected(ask.text)
             apart = " " in right and " " not in ask.text  # *catonaroof*
             english = apart or is_english(ask.text.split()) or concepts.draws(right)
-            english = english or bool(_heading(right, ("en",), concepts))  # *hapy brithday*
+            english = english or _is_occasion(right, concepts)  # *hapy brithday*
             if right != ask.text and english:
                 warn(f"{quoted(ask.text)} is read as {quoted(right)}")
                 return ask._replace(text=right), languages, self.encoder.encode([right])

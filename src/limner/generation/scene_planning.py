@@ -145,6 +145,8 @@ class ScenePlanner:
             if not whole and (counted or _are_things(listed, languages, concepts)):
                 planned = self._list(listed, languages)  # a doctor and a nurse, 月亮和星星
         kinds = [piece.kind for piece in pieces_of(text, cut)]
+        if concepts is not None:
+            planned = _several_alone(planned, text, languages[0], concepts)
         if planned.plan.single and not _otherwise(planned, kinds, cut):
             return None
         plan, parts, coloured = planned
@@ -397,6 +399,20 @@ def _as_many(thing: PlannedThing, said: str, language: str) -> PlannedThing:
     """Some of a thing that is named in the plural, without a number."""
     name = said if language == "en" else f"{singular_of(said, language) or ''}s"
     return replace(thing, count=_SOME) if thing.count == 1 and is_plural(name) else thing
+
+
+def _several_alone(
+    planned: PlannedPhrase, text: str, language: str, concepts: ConceptIndex
+) -> PlannedPhrase:
+    """Some of the thing that is all a text names, in the plural: *penguins*.
+
+    One drawing of what is called so in the plural, such as *houses*, shows several.
+    """
+    known = concepts.named(text)
+    if len(planned.plan.things) != 1 or known is None or is_plural(known.caption):
+        return planned
+    things = (_as_many(planned.plan.things[0], planned.parts[0], language),)
+    return planned._replace(plan=replace(planned.plan, things=things))
 
 
 def _names(parts: Sequence[str], languages: Sequence[str]) -> tuple[str, ...]:

@@ -138,6 +138,8 @@ def _between(language: str) -> Iterator[tuple[Contact, str]]:
         some = rf"(?!(?:{'|'.join(sorted(LATIN['en'].stops))})\s)(?P<b>(?:\w+ )?\w{{2,}}(?<!s)s)"
         who = rf"(?P<a>(?:an?|the|my|one) (?:\w+ ){{0,2}}{_somebody('en')})"
         yield "doing", rf"{who}\s+(?P<m>\w{{3,}}(?<!s)s)\s+{some}"  # a girl picks flowers
+        anyone = rf"(?P<a>(?:\w+ ){{0,3}}{_somebody('en')}s?)"
+        yield "doing", rf"{anyone}\s+(?P<m>(?:is |are )?\w{{3,}}ing)\s+{some}"  # mom cutting onions
     if language == "de":  # ein Mann, der ein Pferd reitet
         verbs: Mapping[Contact, str] = {
             "wearing": "trägt", "holding": "hält", "eating": "(?:isst|frisst)", "riding": "reitet",

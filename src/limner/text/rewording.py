@@ -172,7 +172,7 @@ def reworded(text: str, languages: Sequence[str], is_name: Callable[[str], bool]
             better = coloured_apart(_COLOURED_ZH.sub(r"\1", better))
             better = _with_colours(_HEAPS_ZH.sub(r"装满\g<what>的\g<vessel>子", better), is_name)
         if better != text:
-            return better
+            return shown_event(better, (language,)) or better
     return text
 
 

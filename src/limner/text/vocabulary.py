@@ -35,7 +35,7 @@ trank univers van vent ventilator verdure via visto volante volley wand
 
 MEASURES = frozenset({
     "plate", "bowl", "dish", "slice", "piece", "portion", "bunch", "scoop", "pile", "heap", "stack",
-    "handful", "lump", "chunk",
+    "handful", "lump", "chunk", "tray",
 })  # fmt: skip
 """What is not drawn where it is said of what: *a plate of spaghetti* shows spaghetti."""
 _VESSELS = frozenset({"cup", "glass", "bottle", "mug", "jar", "vase", "pot", "can"})
