@@ -149,6 +149,9 @@ def read(reader: PromptReader, prompt: str) -> ReadPrompt:
         ("a cat dressed as a pirate", ["cat face", "pirate hat"]),
         ("a sailboat at sunset", ["sailboat"]), ("an elephant spraying water", ["elephant"]),
         ("teh cat and teh dog", ["cat", "dog"]),
+        ("un pulpo tocando la batería", ["octopus", "drum"]),
+        ("기타 치는 소년", ["boy", "guitar"]), ("はちみつを食べるクマ", ["bear", "honey pot"]),
+        ("رائد فضاء على القمر", ["astronaut"]), ("piove", ["cloud with rain"]),
     ],
 )  # fmt: skip
 def test_what_is_drawn(shipped, prompt, things):
@@ -209,6 +212,21 @@ def test_a_plural_alone_is_several_things(reader, prompt, counts):
     scene = read(reader, prompt).scene
     found = None if scene is None else [thing.count for thing in scene.plan.things]
     assert found == counts
+
+
+@pytest.mark.parametrize(
+    ("prompt", "thing"),
+    [
+        ("большой синий кит", "whale"), ("ein kleiner roter Vogel", "bird"),
+        ("un petit oiseau rouge", "bird"), ("حوت أزرق كبير", "whale"), ("बड़ी नीली व्हेल", "whale"),
+        ("큰 파란 고래", "whale"), ("प्यारी बिल्ली", "cat"),
+        ("eine Tasse heißer Kaffee", "hot beverage"), ("une charrette", "wagon"),
+        ("красивая девушка", "woman"), ("uma padeira", "cook"),
+    ],
+)  # fmt: skip
+def test_adjectives_leave_a_thing_what_it_is(reader, prompt, thing):
+    found = read(reader, prompt).drawn_from[0]
+    assert (found.drawn, found.known) == (thing, True)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,14 @@
 
 import pytest
 
-from limner.scenes.colour_words import _TABLE, WHITE, colour_said, colours_said, with_one_colour
+from limner.scenes.colour_words import (
+    _TABLE,
+    WHITE,
+    colour_said,
+    colours_said,
+    with_one_colour,
+    without_colours,
+)
 from limner.scenes.colours import COLOURS
 
 
@@ -23,6 +30,15 @@ def test_a_colour_is_read(language, phrase, colour, word):
 ])  # fmt: skip
 def test_no_colour_or_several_are_none(language, phrase):
     assert colour_said(phrase, (language,)) is None
+
+
+@pytest.mark.parametrize(("language", "phrase", "rest"), [
+    ("ru", "синий кит", "кит"), ("de", "ein roter Vogel", "ein Vogel"), ("zh", "蓝色的鲸", "鲸"),
+    ("ar", "حوت أزرق", "حوت"), ("hi", "नीली व्हेल", "व्हेल"),
+    ("de", "ein Rotkehlchen", "ein Rotkehlchen"),
+])  # fmt: skip
+def test_a_phrase_without_its_colour(language, phrase, rest):
+    assert without_colours(phrase, [language]) == rest
 
 
 def test_all_colours_are_known():

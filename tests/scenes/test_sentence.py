@@ -65,6 +65,28 @@ def said(text: str) -> tuple[tuple[str, ...], list[tuple[str, str, str]]]:
         ("el niño abraza al oso", "el niño", "doing", "oso"),
         ("die Oma wäscht das Auto", "die Oma", "doing", "das Auto"),
         ("le voisin répare le vélo", "le voisin", "doing", "le vélo"),
+        ("die Katze schaut aus dem Fenster", "die Katze", "in", "dem Fenster"),
+        ("eine Katze, die aus dem Fenster schaut", "eine Katze", "in", "dem Fenster"),
+        ("le chat regarde par la fenêtre", "le chat", "in", "la fenêtre"),
+        ("el gato mira por la ventana", "el gato", "in", "la ventana"),
+        ("un gatto guarda fuori dalla finestra", "un gatto", "in", "finestra"),
+        ("o gato olha pela janela", "o gato", "in", "janela"),
+        ("кошка смотрит в окно", "кошка", "in", "окно"),
+        ("القطة تنظر من النافذة", "القطة", "in", "النافذة"),
+        ("बिल्ली खिड़की से बाहर देख रही है", "बिल्ली", "in", "खिड़की"),
+        ("खिड़की से बाहर देखती हुई बिल्ली", "बिल्ली", "in", "खिड़की"),
+        ("un caballo tira de un carro", "un caballo", "doing", "un carro"),
+        ("лошадь тянет телегу", "лошадь", "doing", "телегу"),
+        ("um cachorro dorme debaixo da mesa", "um cachorro", "under", "mesa"),
+        ("女孩撑伞", "女孩", "holding", "伞"),
+        ("男孩开门", "男孩", "doing", "门"),
+        ("桌子下面睡觉的狗", "狗", "under", "桌子"),
+        ("枝にとまる小鳥", "小鳥", "on", "枝"),
+        ("ein Krokodil putzt sich die Zähne", "ein Krokodil", "doing", "die Zähne"),
+        ("дети лепят снеговика", "дети", "beside", "снеговика"),
+        ("una bambina dà da mangiare alle anatre", "una bambina", "beside", "anatre"),
+        ("ソファで寝ている猫", "猫", "on", "ソファ"),
+        ("소파에서 자는 고양이", "고양이", "on", "소파"),
         ("my cat stole the cake", "my cat", "holding", "the cake"),
         ("a thief running away from a dog", "a thief", "beside", "a dog"),
         ("a bear ate the honey", "a bear", "eating", "the honey"),
@@ -76,6 +98,17 @@ def test_relations(text, first, relation, second):
     phrases, links = said(text)
     assert sorted(phrases) == sorted((first, second))
     assert links == [(first, relation, second)]
+
+
+@pytest.mark.parametrize(("text", "first", "second"), [
+    ("un renard saute par-dessus la clôture", "un renard", "la clôture"),
+    ("лиса прыгает через забор", "лиса", "забор"),
+    ("uma raposa pula por cima da cerca", "uma raposa", "cerca"),
+])  # fmt: skip
+def test_who_jumps_over_something_is_above_it(text, first, second):
+    sentence = read(text, arranged=True)
+    assert sentence.phrases == (first, second)
+    assert sentence.links == (Link(0, "above", 1),)
 
 
 def test_what_follows_something_worn_is_said_of_its_wearer():
@@ -174,6 +207,15 @@ def test_each_clause_has_things_of_its_own():
         ("a hut by the lake", ("a hut",), Setting("lakeside")),
         ("ein Haus am See", ("ein Haus",), Setting("lakeside")),
         ("湖边的小屋", ("小屋",), Setting("lakeside")),
+        ("畑のトラクター", ("トラクター",), Setting("grass")),
+        ("بيت على البحر", ("بيت",), Setting("sea")),
+        ("समुद्र के किनारे घर", ("घर",), Setting("beach")),
+        ("il pleut sur la ville", (), Setting("city", weather="rain")),
+        ("está lloviendo en la ciudad", (), Setting("city", weather="rain")),
+        ("piove sulla città", (), Setting("city", weather="rain")),
+        ("está chovendo na cidade", (), Setting("city", weather="rain")),
+        ("शहर में बारिश हो रही है", (), Setting("city", weather="rain")),
+        ("도시에 비가 온다", (), Setting("city", weather="rain")),
         ("una casa cerca del mar", ("una casa",), Setting("beach")),
         ("ein Boot auf dem See", ("ein Boot",), Setting("lake")),
         ("ein Schwein im Schlamm", ("ein Schwein",), Setting("mud")),

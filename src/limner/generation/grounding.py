@@ -21,7 +21,7 @@ from limner.generation.planned_scene import PlannedScene
 from limner.generation.prompts import quoted, warn
 from limner.generation.whole_persons import as_heads, with_bodies
 from limner.models.concepts import ConceptIndex, KnownConcept
-from limner.scenes.colour_words import colour_said
+from limner.scenes.colour_words import colour_said, without_colours
 from limner.scenes.colours import WHITE
 from limner.scenes.holders import drawn_as_holders
 from limner.scenes.size_words import without_size, words_for_sizes
@@ -242,13 +242,15 @@ class Grounder:
         return _drawn_from(phrase, near, known=near.similarity >= KNOWN and not near.instance)
 
     def _meaning(self, phrase: str) -> str | None:
-        """The English name of what a phrase says, if need be without its size and looks."""
+        """The English name of what a phrase says, if need be without its size, looks and colour."""
         if not self.languages:
             return None
         found = in_english(phrase, self.languages)
         if found is None and self.index.named(phrase) is None:
             plain = without_qualities(without_size(phrase, self.languages), self.languages)
-            found = in_english(plain, self.languages) if plain not in ("", phrase) else None
+            for words in (plain, without_colours(plain, self.languages)):
+                if found is None and words not in ("", phrase):
+                    found = in_english(words, self.languages)
         return found
 
     def _named(self, phrase: str) -> KnownConcept | None:

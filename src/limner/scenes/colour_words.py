@@ -28,7 +28,11 @@ _TABLE: Mapping[str, Mapping[str, str]] = {
         WHITE: "白色的?|白(?=[猫狗兔马鸟鸽羊熊花船车墙房鞋帽裙])",
         **{name: f"(?:{signs})色的(?=[^的眼发毛]{{1,5}}$)" for name, signs in _ZH.items()},
     },
-    "ja": {WHITE: "白い|真っ白な"}, "ko": {WHITE: "하얀|흰"},
+    "ja": {WHITE: "白い|真っ白な"}, "ko": {
+        WHITE: "하얀|흰", "red": "빨간색?|붉은", "blue": "파란색?|푸른", "yellow": "노란색?",
+        "green": "초록색?|녹색", "black": "검은색?|까만", "pink": "분홍색?", "purple": "보라색",
+        "orange": "주황색?", "brown": "갈색", "grey": "회색",
+    },
     "hi": {
         WHITE: "सफ\u093c?ेद", "red": "लाल", "blue": "नील[ाेी]", "green": "हर[ाेी]",
         "yellow": "पील[ाेी]", "black": "काल[ाेी]", "pink": "गुलाबी", "purple": "बैंगनी",
@@ -97,6 +101,19 @@ def colour_said(phrase: str, languages: Sequence[str]) -> tuple[str, str] | None
         if found:
             return found[0] if len(found) == 1 else None
     return None
+
+
+def without_colours(phrase: str, languages: Sequence[str]) -> str:
+    """A phrase without the words for colours of its languages: *кит* of *синий кит*.
+
+    Args:
+        phrase: for one thing.
+        languages: that it may be in.
+    """
+    for language in languages:
+        for pattern in _patterns(language).values():
+            phrase = " ".join(pattern.sub(" ", phrase).split())
+    return phrase
 
 
 def colours_said(phrase: str, languages: Sequence[str]) -> list[tuple[str, str]]:

@@ -48,7 +48,8 @@ _JOINING = {
 """Words after a place that are no part of it: *la playa con un sombrero*."""
 _MORE = {language: rf"(?: (?!(?:{words})(?!\w))[\w-]+)" for language, words in _JOINING.items()}
 _AFTER = {language: f"{_MORE[language]}{{0,3}}" for language in ("es", "fr", "it", "pt")} | {
-    "zh": "(?:上|里|中|边)?", "ru": f"{_MORE['ru']}?", "ar": f"{_MORE['ar']}?",
+    "zh": "(?:上|里|中|边)?", "ko": "(?:에서|에)?", "hi": "(?: में| पर)?",
+    "ru": f"{_MORE['ru']}?", "ar": f"{_MORE['ar']}?",
 }  # fmt: skip
 """What may follow it."""
 _NO_PLACE = re.compile(r"\b(?:glass|cup|bottle|bowl|slice|piece|balls?|bucket|pile|drop) ", re.I)

@@ -60,7 +60,7 @@ _SOME_EN = (
 """What begins a noun in English without an article."""
 _DOING: Mapping[str, str] = {
     "en": rf"(?:\w{{2,}}(?:ing|ed|(?<!s)s)|{_PAST})", "es": r"\w{3,}(?: al?)?", "fr": r"\w{3,}",
-    "de": r"(?-i:[a-zäöü])\w{2,}t", "it": r"\w{3,}", "pt": r"\w{3,}",
+    "de": r"(?-i:[a-zäöü])\w{2,}t(?: sich)?", "it": r"\w{3,}", "pt": r"\w{3,}",
 }  # fmt: skip
 """A word for what somebody does, before an article; in languages that have those."""
 
@@ -162,7 +162,7 @@ def _chinese() -> Iterator[tuple[Contact, str]]:
     sides = _kind("zh", "side")
     for name, side in sides.items():
         yield name, f"{_A}(?P<m>{words['posture']}){_B}的?{side}{words['busy']}"
-        yield name, f"(?:在)?{_B}(?P<m>的?{side}的){_LAST_A}"
+        yield name, f"(?:在)?{_B}(?P<m>的?{side}{words['busy']}的){_LAST_A}"
         yield name, f"(?:在)?{_B}(?P<m>的?{side}{words['there']}){_LAST_A}"
     yield "at", f"{_A}(?P<m>{words['posture']}){_LAST_B}"
     yield "at", f"(?:在)?{_B}(?P<m>(?:的|有)){_LAST_A}"
@@ -205,7 +205,8 @@ def _japanese() -> Iterator[tuple[Contact, str]]:
         yield name, f"{_A}(?P<m>[がは]){_B}{finite[name]}(?:います)?"
     lying = "(?:寝ている|眠っている|座っている|立っている|寝ています|座っています)"
     yield "on", f"{_A}[がは]{_B}(?P<m>[にで]){lying}"
-    yield "on", f"{_B}(?P<m>に(?:座った|座る|座っている)){_LAST_A}"
+    posed_on = "(?:座(?:る|った|っている)|(?:止|留|と)ま(?:る|った|っている))"
+    yield "on", f"{_B}(?P<m>に{posed_on}|で(?:寝|眠っ)ている){_LAST_A}"
     yield (
         "at",
         f"{_B}(?P<m>(?:に|で)(?:いる|立つ|立っている|泳ぐ|泳いでいる|飛ぶ|飛んでいる|遊ぶ|浮かぶ)){_LAST_A}",
@@ -232,6 +233,8 @@ def _korean() -> Iterator[tuple[Contact, str]]:
         yield name, f"{_B}(?P<m>{act}) {_LAST_A}"
     yield "doing", rf"(?P<a>.*{_somebody('ko')}들?)(?P<m>[이가은는]) {_B}[을를] \S.*{_KO_PAST}"
     yield "doing", rf"{_B}(?P<m>[을를] (?:\S+고 있는|\S+는)) {_LAST_A}"
+    lying = "(?:자는|자고 있는|누운|누워 있는|앉은|앉아 있는)"
+    yield "on", f"{_B}(?P<m>(?:에서|에) {lying}) {_LAST_A}"
     yield "at", f"{_B}(?P<m>(?:에서|에|의)) {posed}{_LAST_A}"
 
 
@@ -243,7 +246,7 @@ def _hindi() -> Iterator[tuple[Contact, str]]:
     inside = "(?P<b>\\S+(?: \\S+){0,2}? (?:में|पर) .+?)"
     for name, end in _kind("hi", "said").items():  # पांडा रसोई में केक लिए है
         yield name, f"{_HI_FIRST}(?P<m> ){inside} {end}{_HI_ENDS}"
-    yield "doing", f"{_HI_FIRST}(?P<m> )(?P<b>.+?)(?<!में)(?<!पर)(?<!से)(?: को)? {_HI_DOING}"
+    yield "doing", f"{_HI_FIRST}(?P<m> )(?P<b>.+?)(?<!में)(?<!पर)(?<!से)(?<!बाहर)(?: को)? {_HI_DOING}"
     for name, act in _kind("hi", "act").items():
         yield name, f"{_B} (?P<m>{act}) (?!हैं?$){_LAST_A}"
     for name, side in _kind("hi", "side").items():

@@ -185,7 +185,8 @@ _WHERE_ZH = re.compile(
 _SKY = {"天": "天上", "空": "天空"}
 """What the signs for a side leave of the sky."""
 _VERB_BEHIND = re.compile(
-    r" (?:sitz|steh|lieg|schläf|schlaf|spiel|flieg|schwimm|renn|lauf|läuf|geh)(?:t|en)$",
+    r" (?:schau|guck|blick|sitz|steh|lieg|schläf|schlaf|spiel|flieg|schwimm|renn|lauf|läuf|geh)"
+    r"(?:t|en)$",
     re.IGNORECASE,
 )
 _HE = {

@@ -102,7 +102,7 @@ _PLAYER = re.compile(
     re.IGNORECASE,
 )
 _WORN_KO = re.compile(
-    r"(?<!\S)(?P<what>\S*[가-힣](?<![을를은는이가의한운]))\s(?=(?:쓴|든|입은|신은|탄|먹는)\s)"
+    r"(?<!\S)(?P<what>\S*[가-힣](?<![을를은는이가의한운]))\s(?=(?:쓴|든|입은|신은|탄|먹는|치는|마시는|안은|읽는|그리는|끄는)\s)"
 )
 """What somebody has, without the particle of an object: 안경 쓴 할머니."""
 _IN_BOWL = re.compile(r"(?<=fish) (?:swimming )?in (?:an?|its|the|his|her) (?:\w+ )?bowl\b", re.I)
