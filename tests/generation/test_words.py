@@ -247,3 +247,17 @@ def test_adjectives_leave_a_thing_what_it_is(reader, prompt, thing):
 )  # fmt: skip
 def test_names_in_other_letters(reader, prompt, things):
     assert [each.drawn for each in read(reader, prompt).drawn_from] == things
+
+
+@pytest.mark.parametrize(
+    ("prompt", "thing", "tint"),
+    [
+        ("kırmızı bir araba", "automobile", "red"), ("mavi kuş", "bird", "blue"),
+        ("een rode auto", "automobile", "red"), ("en röd bil", "automobile", "red"),
+        ("czerwony samochód", "automobile", "red"), ("modrý pták", "bird", "blue"),
+    ],
+)  # fmt: skip
+def test_colours_of_languages_that_sentences_are_not_read_in(reader, prompt, thing, tint):
+    found = read(reader, prompt)
+    assert found.drawn_from[0].drawn == thing
+    assert [each.tint for each in found.scene.plan.things] == [tint]

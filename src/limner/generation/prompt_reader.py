@@ -24,6 +24,7 @@ from limner.scenes.bodies import head_and_pose
 from limner.scenes.colour_words import colour_said, with_one_colour
 from limner.scenes.contacts import ALIVE
 from limner.scenes.lettering import can_be_written
+from limner.scenes.other_colours import with_english_colours
 from limner.scenes.sizes import facts_of
 from limner.scenes.top_colours import TopColour, top_colour
 from limner.text.base import TextEncoder, TextFeatures
@@ -103,6 +104,13 @@ def _inscription(text: str) -> Inscription | None:
         warn(f"{quoted(found.words)} is not written: there are letters of the Latin script alone")
         return found._replace(words="")
     return found
+
+
+def _in_english_colours(ask: PromptText, concepts: ConceptIndex | None) -> PromptText:
+    """A text with the words for colours that are read, but for a name that is known as it is."""
+    if not ask.planned or (concepts is not None and concepts.named(ask.text) is not None):
+        return ask
+    return ask._replace(text=with_english_colours(ask.text))
 
 
 def _heading(text: str, languages: tuple[str, ...], concepts: ConceptIndex) -> str:
@@ -215,6 +223,7 @@ class PromptReader:
         concepts, scene = self.concepts if ask.grounded else None, None
         written = _inscription(ask.text) if ask.planned else None
         ask = ask._replace(text=without_slips(ask.text if written is None else written.rest))
+        ask = _in_english_colours(ask, concepts)
         languages = languages_of(ask.text)
         top = top_colour(ask.text, languages) if ask.planned else None
         if top is not None:
