@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from limner.scenes.lettering import can_be_written, write
+from limner.scenes.lettering import can_be_written, write, write_heading
 
 
 def board(colour=(0.8, 0.8, 0.9)) -> np.ndarray:
@@ -68,3 +68,14 @@ def test_accents_are_above_their_letters():
     letters = np.flatnonzero((np.abs(plain - written(" ", board())).max(-1) > 0.3).any(1))
     assert len(changed)
     assert changed.mean() < letters.mean()
+
+
+@pytest.mark.parametrize("letter", ["é", "ñ", "ö", "č", "Å", "ê"])
+def test_accents_stand_just_above_their_letter(letter):
+    canvas = np.ones((256, 256, 3), np.float32)
+    write_heading(canvas, letter)
+    inked = (canvas.min((1, 2)) < 0.5).astype(int)
+    starts, ends = (np.flatnonzero(np.diff(inked, prepend=0, append=0) == way) for way in (1, -1))
+    assert len(starts) == 2, "an accent and a letter"
+    assert 1 <= starts[1] - ends[0] <= 4
+    assert starts[0] > 0, "it is not cut off"

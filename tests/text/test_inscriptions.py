@@ -43,6 +43,8 @@ def test_other_quotes_and_words_stay(text):
         ("a logo for my bakery called Sweet Dreams", "a logo for my bakery", "Sweet Dreams"),
         ("a dog named Max", "a dog", "Max"),
         ("a pub called The Queen of Hearts", "a pub", "The Queen of Hearts"),
+        ("meine Bäckerei namens Süße Träume", "meine Bäckerei", "Süße Träume"),
+        ("un perro llamado Toby", "un perro", "Toby"),
         ("a dog called max", "a dog called max", ""),
         ("a girl named Alice in a garden", "a girl named Alice in a garden", ""),
         ("called Max", "called Max", ""),

@@ -256,7 +256,10 @@ def test_greetings_are_shown_by_a_thing(text, plain):
         ("tarjeta de cumpleaños con un perro", "un perro, birthday-cake", "Feliz cumpleaños"),
         ("carte de noël", "Christmas tree", "Joyeux Noël"),
         ("生日快乐", "birthday cake", "生日快乐"),
-        ("a poster for our bake sale", "our bake sale", "Bake Sale"),
+        ("a poster for our bake sale", "bake sale", "Bake Sale"),
+        ("ein Plakat für unser Sommerfest", "Sommerfest", "Sommerfest"),
+        ("un cartel para el concierto de rock", "concierto de rock", "Concierto de rock"),
+        ("une affiche pour la fête de l'école", "fête de l'école", "Fête de l'école"),
         ("grandma's birthday", "grandma with a birthday cake", ""),
     ],
 )  # fmt: skip

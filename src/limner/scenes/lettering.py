@@ -20,9 +20,13 @@ from limner.vision.masks import Mask
 
 _MARKS = {
     "\u0301": "´", "\u0300": "`", "\u0302": "^", "\u0303": "~", "\u0308": "..", "\u030a": "°",
-    "\u0327": ",", "\u030c": "ˇ", "\u0328": ",",
+    "\u0327": ",", "\u030c": "v", "\u0328": ",",
 }  # fmt: skip
 """Accents, and the signs of the font that they are written as, above a letter or below it."""
+_HALF = frozenset("\u030c")
+"""Accents that are signs of half the size."""
+_GAP = 0.05
+"""Between an accent and its letter, of the size."""
 _BELOW = frozenset("\u0327\u0328")
 _LETTERS = frozenset(map(chr, range(32, 127)))
 _PLAIN = str.maketrans({
@@ -160,6 +164,16 @@ class _Line(NamedTuple):
     width: float
 
 
+@cache
+def _lowest(sign: str, size: int) -> int:
+    """Where the ink of a sign ends, in pixels below the line; above it negative."""
+    canvas = Image.new("L", (2 * size, 3 * size))
+    ImageDraw.Draw(canvas).text((size, 2 * size), sign, fill=255, font=_font(size), anchor="ms")
+    box = canvas.getbbox()
+    assert box is not None
+    return int(box[3]) - 2 * size
+
+
 def _line(text: str) -> _Line:
     letters = [base for base, _ in _clusters(text)]
     width = sum(map(_font(_EM).getlength, letters))
@@ -218,12 +232,11 @@ def _masks(
             ink.text((x, base), letter, fill=255, font=font, anchor="ls", stroke_width=border)
             box = font.getbbox(letter, anchor="ls") if marks else (0, 0, 0, 0)
             for mark in marks:
-                sign = _MARKS[mark]
-                at = (x + (box[0] + box[2]) / 2, base)
-                bottom = font.getbbox(sign, anchor="ms")[3]
-                drop = 0.1 * size if mark in _BELOW else box[1] - bottom - 0.04 * size
-                ink.text((at[0], at[1] + drop), sign, fill=255, font=font, anchor="ms",
-                         stroke_width=border)  # fmt: skip
+                sign, own = _MARKS[mark], size // 2 if mark in _HALF else size
+                above = box[1] - _lowest(sign, own) - _GAP * size - border
+                drop = 0.1 * size if mark in _BELOW else above
+                at = (x + (box[0] + box[2]) / 2, base + drop)
+                ink.text(at, sign, fill=255, font=_font(own), anchor="ms", stroke_width=border)
             x += font.getlength(letter) + border
     soft = cover.filter(ImageFilter.GaussianBlur(_SOFT * side))
     full = np.float32(255)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import NamedTuple
 
-from limner.text.names import bare
+from limner.text.names import bare, without_article
 from limner.text.persons import kind_of
 from limner.text.spelling import means_person
 from limner.text.tables import table
@@ -66,12 +66,17 @@ _YEAR = r"(?: ?\d{4}年?)?"
 _LONGEST_GREETING = 80
 
 
-_POSTER = re.compile(
-    r"(?:an? |the )?(?:\w+ )?(?:poster|flyers?|leaflet|banner|announcement) "
-    r"(?:for|about|announcing) "
-    r"(?P<what>(?:an? |the |our |my |your )?[^,;:]+)",
-    re.IGNORECASE,
-)
+_POSTERS = {
+    "en": r"(?:an? |the )?(?:\w+ )?(?:poster|flyers?|leaflet|banner|announcement) "
+          r"(?:for|about|announcing) (?:(?:our|my|your) )?",
+    "de": r"(?:ein(?:en)? )?(?:plakat|poster|flyer|aushang) (?:für|zu[mr]?) (?:unsere?n? )?",
+    "es": r"(?:un )?(?:cartel|p[oó]ster|afiche|folleto) (?:para|del?) (?:nuestr[oa] )?",
+    "fr": r"(?:une? )?(?:affiche|flyer|prospectus) pour (?:notre )?",
+    "it": r"(?:un[ao]? )?(?:manifesto|poster|locandina|volantino) (?:per|del(?:la)?) "
+          r"(?:nostr[oa] )?",
+    "pt": r"(?:um )?(?:cartaz|p[oô]ster|panfleto) (?:para|d[eoa]) (?:noss[oa] )?",
+}  # fmt: skip
+"""How it is said what a poster is for."""
 
 
 class Greeting(NamedTuple):
@@ -101,11 +106,15 @@ def greeting_of(
 
 
 def _poster(text: str, languages: Sequence[str]) -> Greeting | None:
-    """What a poster is for: *a poster for our bake sale*."""
-    match = _POSTER.fullmatch(text) if "en" in languages else None
-    if match is None or len(text) > _LONGEST_GREETING:
+    """What a poster is for: *a poster for our bake sale*, *ein Plakat für das Sommerfest*."""
+    if len(text) > _LONGEST_GREETING:
         return None
-    return Greeting(match["what"], _headline(bare(match["what"]), "en"))
+    for language in (each for each in languages if each in _POSTERS):
+        match = re.fullmatch(f"{_POSTERS[language]}(?P<what>[^,;:]+)", text, re.IGNORECASE)
+        if match is not None:
+            what = without_article(match["what"])
+            return Greeting(what, _headline(what, language))
+    return None
 
 
 def _card(text: str, languages: Sequence[str], is_name: Callable[[str], bool]) -> Greeting | None:

@@ -49,7 +49,8 @@ _UNQUOTED = re.compile(
 _BEARS = re.compile(rf"(?:^|[ -])(?:{_BEARERS})$", re.IGNORECASE)
 
 _CALLED = re.compile(
-    r"(?<=\w\w),? (?i:called|named|with the name|by the name of) "
+    r"(?<=\w\w),? (?i:called|named|with the name|by the name of|namens|mit (?:dem )?Namen|"
+    r"llamad[oa]|de nombre|appelée?|nommée?|chiamat[oa]|di nome|chamad[oa]|de nome) "
     r"(?P<name>[A-Z][\w'’.-]*(?: (?:[A-Z&][\w'’.-]*|&|of|the|and|de|la|le|du))*)$"
 )
 """What something is called, in capitals, at the end of a text."""

@@ -81,11 +81,11 @@ _KINDS = {
     rf"(?:(?:{_PICTURES})s? (?:of|showing)"
     r"|(?:picture|image|icon|logo)s? (?:for|with)|posters? with|(?:avatar|sticker|mascot)s? for) )",
     "es": r"(?:(?:dibujo|imagen|foto|[ií]cono|logo|logotipo|boceto|ilustraci[oó]n|pintura|retrato"
-    r"|p[oó]ster|acuarela) (?:\w+ )?(?:de|del|con|para) )",
-    "fr": r"(?:(?:dessin|image|ic[oô]ne|logo|photo|croquis|affiche|illustration|aquarelle)"
-    r" (?:\w+ )?(?:de |du |d['’]|pour |avec ))",
-    "de": r"(?:(?:bild|zeichnung|symbol|logo|foto|skizze|poster|aquarell) "
-    r"(?:von|für|mit|eines|einer) )",
+    r"|p[oó]ster(?! para)|acuarela) (?:\w+ )?(?:de|del|con|para) )",
+    "fr": r"(?:(?:dessin|image|ic[oô]ne|logo|photo|croquis|affiche(?! pour)|illustration|"
+    r"aquarelle) (?:\w+ )?(?:de |du |d['’]|pour |avec ))",
+    "de": r"(?:(?:(?:bild|zeichnung|symbol|logo|foto|skizze|aquarell) "
+    r"(?:von|für|mit|eines|einer)|poster (?:von|mit|eines|einer)) )",
     "it": r"(?:(?:disegno|immagine|icona|logo|foto|schizzo|acquerello) (?:\w+ )?"
     r"(?:di|del|della|con|per) )",
     "pt": r"(?:(?:desenho|imagem|[ií]cone|logo|foto|esboço|aquarela) (?:\w+ )?"
