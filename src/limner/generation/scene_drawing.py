@@ -49,6 +49,8 @@ from limner.threads import side_by_side
 
 _STREAM, _BACKDROP_STREAM = 77, 79
 _DANCING = "woman dancing"
+_LOOSE = frozenset({"made", "with"})
+"""Relations of things that stand apart on white: two that are together are recognised worse."""
 _NARROW = {3: 0.62, 4: 0.45}
 """Number of things of one kind -> width over height up to which they stand in one row, not two."""
 _PAIR, _PAIR_GAP, _PAIR_WIDE, _MUCH_LARGER = 2, 0.06, 0.92, 1.12
@@ -341,11 +343,11 @@ def _level(spots: Sequence[Spot]) -> list[Spot]:
 def in_order(scene: PlannedScene, actors: Sequence[Actor]) -> tuple[bool, Relation | None]:
     """Whether the things of a scene are only put in order, and where the first of them is.
 
-    Things on white of which nothing else is said stand apart. What does something to another, or
-    is with it, stands with it as in a place.
+    Things on white of which nothing else is said, or which are with each other, stand apart. What
+    does something to another stands with it as in a place.
     """
     simple, relation = apart(actors, scene.links)
-    together = any(scene.figures) or any(link.relation != "made" for link in scene.links)
+    together = any(scene.figures) or any(link.relation not in _LOOSE for link in scene.links)
     return scene.setting is None and simple and (relation is not None or not together), relation
 
 
