@@ -53,6 +53,9 @@ HEADING = 0.2
 """Share of a picture's height that a heading has."""
 _HEADING_SIZE, _HEADING_AT = 0.115, 0.55
 """Greatest size of its letters, of the side, and its middle, of its height."""
+_DRAWN = 1024
+"""Side at which letters are drawn, to be reduced to the picture's: those of a few pixels, too, are
+as wide as they should be, and smooth."""
 _PADDING, _SOFT = 0.22, 0.012
 """Border of the cover, of the size of the letters; blur of its edge, of the picture's side."""
 
@@ -215,7 +218,9 @@ def _masks(
     lines: list[_Line], size: int, middle: tuple[float, float], side: int
 ) -> tuple[Floats, Floats]:
     """Where the letters are, and the cover below them, ``(S, S)`` in [0, 1]."""
-    letters, cover = Image.new("L", (side, side)), Image.new("L", (side, side))
+    fine = max(1, round(_DRAWN / side))
+    letters, cover = (Image.new("L", (fine * side, fine * side)) for _ in range(2))
+    size, middle = fine * size, (fine * middle[0], fine * middle[1])
     ink, under = ImageDraw.Draw(letters), ImageDraw.Draw(cover)
     font, high = _font(size), size * _LINE
     top = middle[1] - high * len(lines) / 2
@@ -233,14 +238,15 @@ def _masks(
             box = font.getbbox(letter, anchor="ls") if marks else (0, 0, 0, 0)
             for mark in marks:
                 sign, own = _MARKS[mark], size // 2 if mark in _HALF else size
-                above = box[1] - _lowest(sign, own) - _GAP * size - border
+                above = box[1] - _lowest(sign, own) - _GAP * size - 2 * border
                 drop = 0.1 * size if mark in _BELOW else above
                 at = (x + (box[0] + box[2]) / 2, base + drop)
                 ink.text(at, sign, fill=255, font=_font(own), anchor="ms", stroke_width=border)
             x += font.getlength(letter) + border
-    soft = cover.filter(ImageFilter.GaussianBlur(_SOFT * side))
+    soft = cover.filter(ImageFilter.GaussianBlur(_SOFT * fine * side))
     full = np.float32(255)
-    return np.asarray(letters, np.float32) / full, np.asarray(soft, np.float32) / full
+    first, second = (np.asarray(each.reduce(fine), np.float32) / full for each in (letters, soft))
+    return first, second
 
 
 def _largest_rectangle(cut: Floats) -> tuple[float, float, float, float]:
