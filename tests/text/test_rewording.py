@@ -246,7 +246,10 @@ def test_greetings_are_shown_by_a_thing(text, plain):
     ("text", "shown", "heading"),
     [
         ("happy birthday mom", "mom with a birthday cake", "Happy Birthday Mom"),
-        ("Happy birthday to Anna", "Anna with a birthday cake", "Happy birthday to Anna"),
+        ("Happy birthday to Anna", "birthday cake", "Happy birthday to Anna"),
+        ("happy 5th birthday Leo", "birthday cake", "Happy 5th Birthday Leo"),
+        ("Merry Christmas Rose", "Christmas tree", "Merry Christmas Rose"),
+        ("Frohe Weihnachten Oma", "Oma, Christmas-tree", "Frohe Weihnachten"),
         ("birthday card for my grandma", "my grandma, birthday-cake", "Happy Birthday"),
         ("birthday card with a dog and a cake", "a dog and a cake", "Happy Birthday"),
         ("merry christmas and a happy new year", "Christmas tree",

@@ -62,6 +62,8 @@ _ON_CARDS = {
 """How it is said what else a card shows."""
 _TO_WHOM = r"[\s,，、!！]*(?:(?:to|a|à|für|per|para|für) )?(?P<whom>[^\s,，!！][^,，!！]{0,28})?"
 _FOR_WHOM = r"(?: (?:to|for|from|a|à|pour|für|von|para|per|de) (?P<whom>\S.{0,28}))?"
+_ZODIAC = frozenset({"leo", "virgo", "libra", "aries", "taurus", "gemini", "aquarius"})
+"""Persons born under a sign, who are rather called so."""
 _YEAR = r"(?: ?\d{4}年?)?"
 _LONGEST_GREETING = 80
 
@@ -141,9 +143,11 @@ def _birthday(text: str) -> Greeting | None:
     for language, (pattern, cake) in _BIRTHDAYS.items():
         match = re.fullmatch(pattern, text, re.IGNORECASE)
         if match is not None:
-            whose = f"{match[match.lastindex or 1]}{'' if language in ('zh', 'ja') else ' '}"
-            said = re.match("happy birthday", text, re.IGNORECASE)
-            return Greeting(whose + cake, "" if said is None else _headline(text, language))
+            who, gap = match[match.lastindex or 1], "" if language in ("zh", "ja") else " "
+            if re.match("happy birthday", text, re.IGNORECASE) is None:
+                return Greeting(f"{who}{gap}{cake}")
+            shown = "birthday cake" if _is_name_of_somebody(who, language) else f"{who} {cake}"
+            return Greeting(shown, _headline(text, language))
     return None
 
 
@@ -167,6 +171,8 @@ def _said(text: str, languages: Sequence[str], is_name: Callable[[str], bool]) -
             who = match["whom"] or match.groupdict().get("front")
             if not who:
                 return Greeting(thing, said)
+            if _is_name_of_somebody(who, language):
+                return Greeting(thing, f"{said} {who}")
             if _is_drawn(who, language, is_name):
                 return Greeting(f"{who}, {named}", said)
     return None
@@ -177,6 +183,19 @@ def _is_drawn(who: str, language: str, is_name: Callable[[str], bool]) -> bool:
     meant = bare(who) if language == "en" else in_english(who, (language,)) or ""
     known = kind_of(who, language) or means_person(meant.split(" ")[-1]) or is_name(meant)
     return bool(known)
+
+
+def _is_name_of_somebody(who: str, language: str) -> bool:
+    """Whether somebody is called by a name alone, which is written and not drawn: *Leo*, *Rose*."""
+    last = who.rpartition(" ")[2]
+    return last[:1].isupper() and not any(_is_person(word, language) for word in who.split())
+
+
+def _is_person(word: str, language: str) -> bool:
+    meant = in_english(word, (language,)) or word
+    if kind_of(word, language) is not None:
+        return True
+    return means_person(meant) and meant.casefold() not in _ZODIAC
 
 
 def _headline(words: str, language: str) -> str:
