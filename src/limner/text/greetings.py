@@ -66,8 +66,6 @@ _ZODIAC = frozenset({"leo", "virgo", "libra", "aries", "taurus", "gemini", "aqua
 """Persons born under a sign, who are rather called so."""
 _YEAR = r"(?: ?\d{4}年?)?"
 _LONGEST_GREETING = 80
-
-
 _POSTERS = {
     "en": r"(?:an? |the )?(?:\w+ )?(?:poster|flyers?|leaflet|banner|announcement) "
           r"(?:for|about|announcing) (?:(?:our|my|your) )?",
