@@ -47,7 +47,9 @@ _CARDS = {
 }  # fmt: skip
 """What a greeting is written on, behind it."""
 _CARDS_BEFORE = {
-    "en": "(?:an? |the )?", "es": "(?:una )?(?:tarjeta de )?", "fr": "(?:une )?(?:carte (?:de )?)?",
+    "en": "(?:(?:something|anything|ideas?|an? (?:idea|design|picture|image|drawing)) for )?"
+          "(?:an? |the |my )?",
+    "es": "(?:una )?(?:tarjeta de )?", "fr": "(?:une )?(?:carte (?:de )?)?",
     "de": "(?:eine )?(?:karte )?", "it": "(?:un )?(?:biglietto (?:di )?)?",
     "pt": "(?:um )?(?:cartão (?:de )?)?", "ru": "(?:открытка )?", "ar": "(?:بطاقة )?",
 }  # fmt: skip
