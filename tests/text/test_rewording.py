@@ -259,6 +259,7 @@ def test_greetings_are_shown_by_a_thing(text, plain):
         ("eine Geburtstagskarte für Oma", "Oma, birthday-cake", "Alles Gute zum Geburtstag"),
         ("tarjeta de cumpleaños con un perro", "un perro, birthday-cake", "Feliz cumpleaños"),
         ("an idea for a christmas card", "Christmas tree", "Merry Christmas"),
+        ("thank you card", "heart with ribbon", "Thank You"),
         ("carte de noël", "Christmas tree", "Joyeux Noël"),
         ("生日快乐", "birthday cake", "生日快乐"),
         ("a poster for our bake sale", "bake sale", "Bake Sale"),
