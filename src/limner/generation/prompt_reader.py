@@ -59,6 +59,14 @@ class PromptText(NamedTuple):
     heading: str = ""
 
 
+class _EncodedText(NamedTuple):
+    """A text, the languages that it may be in, and its features."""
+
+    ask: PromptText
+    languages: tuple[str, ...]
+    features: TextFeatures
+
+
 class ReadPrompt(NamedTuple):
     """A text as it was read.
 
@@ -236,9 +244,10 @@ class PromptReader:
                 self.planner = ScenePlanner(self.encoder)
             heading = ""
             if concepts is not None:
-                ask, languages, features = self._corrected(ask, languages, features, concepts)
-                heading = "" if written else ask.heading or _heading(ask.text, languages, concepts)
-                ask, languages, features = self._plainly(ask, languages, features, concepts)
+                right = self._corrected(_EncodedText(ask, languages, features), concepts)
+                named = ask.heading or _heading(right.ask.text, right.languages, concepts)
+                heading = "" if written else named
+                ask, languages, features = self._plainly(right, concepts)
             (scene,) = self.planner.understand([ask.text], features, self.concepts, [languages])
             said = colour_said(ask.text, languages)
             of_one = top is not None or written is not None or bool(heading)
@@ -269,24 +278,19 @@ class PromptReader:
             return scene
         return self.planner.of_single_things(scene)
 
-    def _corrected(
-        self,
-        ask: PromptText,
-        languages: tuple[str, ...],
-        features: TextFeatures,
-        concepts: ConceptIndex,
-    ) -> tuple[PromptText, tuple[str, ...], TextFeatures]:
+    def _corrected(self, encoded: _EncodedText, concepts: ConceptIndex) -> _EncodedText:
         """A text without misspelt words, its languages and features.
 
         Warns:
             PromptWarning: a sentence of English has some.
         """
+        ask, languages, _ = encoded
         english = languages == ("en",) or (
             languages[0] == "en" and not _is_noun(ask.text, languages)
         )
         if english and self._others is not None and (name := self._others.of(ask.text)) is not None:
             warn(f"{quoted(ask.text)} is read as {quoted(name)}")
-            return ask._replace(text=name), ("en",), self.encoder.encode([name])
+            return _EncodedText(ask._replace(text=name), ("en",), self.encoder.encode([name]))
         if english and not concepts.named(ask.text):
             right = concepts.speller.corrected(ask.text)
             apart = " " in right and " " not in ask.text  # *catonaroof*
@@ -294,29 +298,26 @@ class PromptReader:
             english = english or _is_occasion(right, concepts)  # *hapy brithday*
             if right != ask.text and english:
                 warn(f"{quoted(ask.text)} is read as {quoted(right)}")
-                return ask._replace(text=right), languages, self.encoder.encode([right])
-        return ask, languages, features
+                return encoded._replace(
+                    ask=ask._replace(text=right), features=self.encoder.encode([right])
+                )
+        return encoded
 
-    def _plainly(
-        self,
-        ask: PromptText,
-        languages: tuple[str, ...],
-        features: TextFeatures,
-        concepts: ConceptIndex,
-    ) -> tuple[PromptText, tuple[str, ...], TextFeatures]:
+    def _plainly(self, encoded: _EncodedText, concepts: ConceptIndex) -> _EncodedText:
         """A text in plainer words, its languages and features.
 
         As it is where the model learned from such.
         """
+        ask, languages, features = encoded
         plain = reworded(ask.text, languages, lambda each: is_name(each, languages, concepts))
         known = concepts.named(ask.text) or concepts.nearest(features.pooled)[0][0]
         kind = known.instance or not concepts.colours_of(known.concept)
         familiar = not kind and concepts.familiarity([ask.text], features.pooled)[0] >= WHOLE
         if plain == ask.text or familiar:
-            return ask, languages, features
+            return encoded
         mixed = " " in plain and _HYPHENATED.search(plain)  # English names among other words
         spoken = languages if mixed else languages_of(plain)
-        return ask._replace(text=plain), spoken, self.encoder.encode([plain])
+        return _EncodedText(ask._replace(text=plain), spoken, self.encoder.encode([plain]))
 
     def in_style(self, ask: PromptText, read: ReadPrompt, style: str | None) -> ReadPrompt:
         """What was read, read for the style that the seed chose, as when it is asked for."""
