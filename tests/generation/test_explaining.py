@@ -18,7 +18,7 @@ from limner.generation.heat_maps import heat_map
 from limner.generation.placed import Placed
 from limner.models.settings import Capability
 from limner.reading.aligner import load_aligner
-from limner.scenes.staging import Spot
+from limner.scenes.actors import Spot
 from limner.text.word_spans import word_spans
 
 SCENE = "please draw an apple left of a green pear"

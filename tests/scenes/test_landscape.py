@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from limner.scenes.actors import Spot
 from limner.scenes.landscape import paint, props_of, veil
 from limner.scenes.places import Setting, place_names
-from limner.scenes.staging import Spot
 
 
 def cut(colour=(0.2, 0.5, 0.2)) -> np.ndarray:

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from limner.scenes.actors import Spot
 from limner.scenes.landscape import lighting_of
 from limner.scenes.lighting import afloat, cast, light_of, lit, outlined, shines, standing
 from limner.scenes.places import Setting
-from limner.scenes.staging import Spot
 
 BOX = (0.3, 0.4, 0.4, 0.4)
 

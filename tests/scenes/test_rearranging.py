@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
+from limner.scenes.actors import Actor, Spot
 from limner.scenes.framing import Room
 from limner.scenes.rearranging import Arrangement
 from limner.scenes.sentence import Link
 from limner.scenes.sizes import facts_of
-from limner.scenes.staging import Actor, Spot
 
 HIGH, WIDE = np.ones((20, 10, 4), np.float32), np.ones((10, 20, 4), np.float32)
 CAT, DOG, TREE, BUS, HAT = range(5)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from limner.scenes.actors import Actor, Spot, extent
 from limner.scenes.contacts import resolve
 from limner.scenes.framing import Room, framed
 from limner.scenes.landscape import room_of
@@ -20,7 +21,7 @@ from limner.scenes.sizes import (
     person_in,
     wears_a_hat,
 )
-from limner.scenes.staging import Actor, Spot, apart, extent, stage
+from limner.scenes.staging import apart, stage
 
 
 def solid(wide: int, high: int) -> np.ndarray:

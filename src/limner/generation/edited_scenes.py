@@ -29,6 +29,7 @@ from limner.generation.scene_drawing import (
     show,
     spots_of,
 )
+from limner.scenes.actors import Actor, Spot
 from limner.scenes.colours import COLOURS
 from limner.scenes.cutout import Floats, paste_box, to_image
 from limner.scenes.landscape import Prop, lighting_of, paint, room_of, veil
@@ -38,7 +39,6 @@ from limner.scenes.places import Setting
 from limner.scenes.rearranging import Arrangement, Direction
 from limner.scenes.sentence import Link
 from limner.scenes.sizes import facts_of
-from limner.scenes.staging import Actor, Spot
 from limner.text.base import TextEncoder, TextFeatures
 
 _STREAM = 78

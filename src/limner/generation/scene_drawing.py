@@ -28,6 +28,7 @@ from limner.generation.partial_drawing import PartialDrawing, Seeded
 from limner.generation.placed import Placed
 from limner.generation.planned_scene import PlannedScene
 from limner.generation.prompts import quoted, warn
+from limner.scenes.actors import Actor, Spot, extent, flies, looks_apart
 from limner.scenes.bodies import BODY_COLOURS, YOUNG, on_body
 from limner.scenes.contacts import ALIVE, resolve
 from limner.scenes.cutout import Floats, cut_out_drawn, paste_box, placement, to_image
@@ -42,7 +43,7 @@ from limner.scenes.scarves import as_worn, is_scarf
 from limner.scenes.sentence import Link
 from limner.scenes.shapes import without_handle_hole, without_strap
 from limner.scenes.sizes import Facts, facts_of, wears_a_hat
-from limner.scenes.staging import Actor, Spot, apart, extent, flies, looks_apart, stage
+from limner.scenes.staging import apart, stage
 from limner.scenes.surroundings import has_own_sky, without_sky, without_water
 from limner.text.base import TextEncoder, concatenate
 from limner.threads import side_by_side

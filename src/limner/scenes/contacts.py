@@ -43,7 +43,8 @@ def resolve(relation: Contact, first: Facts, second: Facts) -> str:  # noqa: PLR
     """What a relation means for two kinds: *in a hat* is worn, *in a boat* is not.
 
     Returns:
-        The name of a way to join them, see ``_WAYS``.
+        The name of a way to join them, a key of :data:`limner.scenes.staging.WAYS`, or of what
+        is put beside it.
     """
     worn = second.role in WORN and first.role not in WORN
     if worn and relation in ("wearing", "with", "in", "holding"):

@@ -12,12 +12,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from limner.scenes.actors import Spot
 from limner.scenes.cutout import Floats, paste_box
 from limner.scenes.framing import Room
 from limner.scenes.lighting import Lighting, cast, light_of, lit
 from limner.scenes.markings import COUNTER, MARKINGS, Stroke, draw
 from limner.scenes.places import BEYOND, INDOORS, Setting
-from limner.scenes.staging import Spot
 
 
 class Prop(NamedTuple):

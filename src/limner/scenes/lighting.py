@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from limner.scenes.actors import Spot
 from limner.scenes.cutout import Floats, paste_box
 from limner.scenes.matte import smoothed
 from limner.scenes.places import BEYOND, INDOORS, Setting
-from limner.scenes.staging import Spot
 from limner.vision.masks import grown
 
 Box = tuple[float, float, float, float]

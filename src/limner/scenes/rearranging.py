@@ -14,11 +14,12 @@ from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
+from limner.scenes.actors import Actor, Spot, extent, flies, looks
 from limner.scenes.contacts import resolve
 from limner.scenes.framing import Room
 from limner.scenes.layout import Area
 from limner.scenes.sentence import Link
-from limner.scenes.staging import Actor, Spot, extent, flies, looks, stage
+from limner.scenes.staging import stage
 
 Direction = Literal["left", "right", "up", "down"]
 DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
