@@ -19,9 +19,6 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from PIL import Image
-
 from _refining import (
     APART,
     BUDGET,
@@ -30,9 +27,9 @@ from _refining import (
     MOST_COST,
     OVER_BEST,
     Compared,
-    Judged,
     free,
 )
+from _scene_judge import scene_judge, whole_scene
 from evaluate import icons
 from limner.datasets.scenes import Composer
 from limner.evaluation.free_prompts import prompts_hash, read_prompts
@@ -41,13 +38,9 @@ from limner.generation.generator import load
 from limner.generation.prompts import PromptWarning
 from limner.generation.sheets import grid
 from limner.improve.refine import Refiner
-from limner.metrics.composition import shows
 from limner.metrics.detector import SIZE as JUDGED
 from limner.metrics.detector import load_detector
 from limner.metrics.judge import load_judge
-from limner.scenes.scene import Scene
-from limner.vision.images import on_white
-from limner.vision.pixels import to_tensor
 
 FREE = 120
 SHARES = 2
@@ -65,19 +58,11 @@ def composition(refiner: Refiner, share: int) -> Compared:
         if prompt.held_out
     ]
     for number, prompt, style in held[share::SHARES]:
-        judged = _scene_judge(judge, prompt.scene)
+        judged = scene_judge(judge, prompt.scene, whole_scene)
         found.add(refiner, prompt.texts["en"], number % SEEDS + APART * number,
                   judged, style=style)  # fmt: skip
         found.add_true(composer.draw(prompt.scene), judged)
     return found
-
-
-def _scene_judge(judge: Any, scene: Scene) -> Judged:
-    def judged(image: Image.Image) -> float:
-        (seen,) = judge.detect(to_tensor(np.asarray(on_white(image))[None]))
-        return float(shows(scene, seen))
-
-    return judged
 
 
 def measured(share: int | None) -> tuple[Compared, str, str]:

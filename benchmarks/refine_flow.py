@@ -17,11 +17,7 @@ import warnings
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from multiprocessing import get_context
-from statistics import fmean
 from typing import Any
-
-import numpy as np
-from PIL import Image
 
 import explain
 from _refining import (
@@ -32,9 +28,9 @@ from _refining import (
     MOST_COST,
     OVER_BEST,
     Compared,
-    Judged,
     free,
 )
+from _scene_judge import scene_judge, share_of_items
 from evaluate import icons
 from limner.datasets.scenes import Composer
 from limner.evaluation.free_prompts import prompts_hash, read_prompts
@@ -46,10 +42,8 @@ from limner.improve.scoring import Scorer, load_scorer
 from limner.metrics.detector import SIZE as JUDGED
 from limner.metrics.detector import load_detector
 from limner.metrics.judge import load_judge
-from limner.scenes.scene import Scene, plan
+from limner.scenes.scene import plan
 from limner.scenes.wording import english
-from limner.vision.images import on_white
-from limner.vision.pixels import to_tensor
 
 FREE, SMALL = 120, 120
 """Free prompts, and scenes of the small flow."""
@@ -75,23 +69,10 @@ def composition(scorer: Scorer) -> Compared:
         scenes = [(english(scene)[0], scene) for scene in white]
     refiner, judge, found = Refiner(generator, scorer), load_detector(), Compared()
     for number, (text, scene) in enumerate(scenes):
-        judged = _items_judge(judge, scene)
+        judged = scene_judge(judge, scene, share_of_items)
         found.add(refiner, text, APART * number, judged)
         found.add_true(composer.draw(scene, style), judged)
     return found
-
-
-def _items_judge(judge: Any, scene: Scene) -> Judged:
-    """The share of the items that are seen, for a model that draws few whole scenes right."""
-
-    def judged(image: Image.Image) -> float:
-        (seen,) = judge.detect(to_tensor(np.asarray(on_white(image))[None]))
-        return fmean(
-            any(each.thing == item.thing and item.colour in (None, each.colour) for each in seen)
-            for item in scene.items
-        )
-
-    return judged
 
 
 def measured(what: str) -> Compared | None:

@@ -23,6 +23,12 @@ def generator(model_path: Path, own_cache: None) -> Generator:
     return load(model_path)
 
 
+@pytest.fixture(scope="module")
+def shipped(own_cache: None) -> Generator:
+    """The model that is shipped."""
+    return load()
+
+
 @pytest.fixture
 def keep_threads():
     before = torch.get_num_threads()

@@ -13,7 +13,7 @@ from limner.errors import CapabilityError, UsageError
 from limner.evaluation.explanation_page import explanation_page
 from limner.generation.explaining import MOST_WORDS, MapSource, things_of, without_word
 from limner.generation.explanation_files import explanation_as_json, write_explanation
-from limner.generation.generator import Generator, load
+from limner.generation.generator import load
 from limner.generation.heat_maps import heat_map
 from limner.generation.placed import Placed
 from limner.models.settings import Capability
@@ -22,11 +22,6 @@ from limner.scenes.actors import Spot
 from limner.text.word_spans import word_spans
 
 SCENE = "please draw an apple left of a green pear"
-
-
-@pytest.fixture(scope="module")
-def shipped(own_cache) -> Generator:
-    return load()
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from limner.errors import CapabilityError, DataError, PromptError, UsageError
-from limner.generation.generator import Generator, load
+from limner.generation.generator import Generator
 from limner.generation.picture import Picture
 from limner.generation.plan_edits import PlanEditor
 from limner.generation.prompt_reader import PromptReader, PromptText
@@ -16,11 +16,6 @@ from limner.generation.records import read_record
 from limner.generation.replay import edit_file, redraw, same_pixels
 from limner.generation.requests import DrawRequest
 from limner.scenes.places import Setting
-
-
-@pytest.fixture(scope="module")
-def shipped(own_cache: None) -> Generator:
-    return load()
 
 
 @pytest.fixture(scope="module")

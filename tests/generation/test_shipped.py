@@ -8,8 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-import limner
-from limner.generation.generator import Generator
 from limner.generation.icon_sets import IconSetFacts, facts_of_set, known_sets
 from limner.generation.replay import redraw, same_pixels
 from limner.generation.requests import DrawRequest
@@ -17,11 +15,6 @@ from limner.modelinfo import read_info
 from limner.shipped import find_model, shipped_models
 
 pytestmark = pytest.mark.skipif(not shipped_models(), reason="no model is shipped in this tree")
-
-
-@pytest.fixture(scope="module")
-def shipped(own_cache: None) -> Generator:
-    return limner.load()
 
 
 def test_it_fits_in_the_package(shipped):

@@ -10,7 +10,6 @@ import pytest
 from PIL import Image
 
 from limner.errors import DataError, PromptError, UsageError
-from limner.generation.generator import load
 from limner.generation.inpainting import MaskedPicture
 from limner.generation.looks import LOOKS
 from limner.generation.records import read_record
@@ -56,11 +55,6 @@ def test_every_family_changes_pictures_with_the_bits_of_each_alone(generator, mo
     assert np.array_equal(np.asarray(alone.image), np.asarray(found[1].image))
     with pytest.raises(UsageError, match="how much a picture is changed, and none is given"):
         generator.generate("a cat", strength=0.4)
-
-
-@pytest.fixture(scope="module")
-def shipped():
-    return load()
 
 
 def test_the_shipped_model_moves_to_a_new_drawing(shipped):

@@ -3,16 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
-from limner.generation.generator import Generator, load
 from limner.generation.usual_colours import UsualColours, _table
 from limner.scenes.colours import in_ink, in_two_tones
-
-
-@pytest.fixture(scope="module")
-def shipped(own_cache: None) -> Generator:
-    return load()
 
 
 def black_share(picture) -> float:

@@ -10,7 +10,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from limner.generation.generator import Generator, load
 from limner.generation.picture import Picture
 from limner.generation.replay import redraw, same_pixels
 from limner.generation.variation import varied
@@ -18,11 +17,6 @@ from limner.scenes.colours import COLOURS, in_named_colour, to_hsv
 from limner.vision.pixels import to_images
 
 SEEDS = range(24)
-
-
-@pytest.fixture(scope="module")
-def shipped(own_cache: None) -> Generator:
-    return load()
 
 
 def drawing(colour: tuple[float, float, float] = (0.9, -0.8, -0.8)) -> Tensor:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-import limner
 from limner.generation.generator import Generator
 from limner.generation.prompt_reader import PromptReader, ReadPrompt
 from limner.generation.scene_planning import ScenePlanner
@@ -17,11 +16,6 @@ pytestmark = [
     pytest.mark.skipif(not shipped_models(), reason="no model is shipped in this tree"),
     pytest.mark.filterwarnings("ignore::limner.generation.prompts.PromptWarning"),
 ]
-
-
-@pytest.fixture(scope="module")
-def shipped(own_cache: None) -> Generator:
-    return limner.load()
 
 
 @pytest.fixture(scope="module")

@@ -29,12 +29,12 @@ from limner.scenes.sizes import facts_of
 from limner.scenes.top_colours import TopColour, top_colour
 from limner.text.base import TextEncoder, TextFeatures
 from limner.text.events import shown_event
-from limner.text.greetings import greeting_of
+from limner.text.greetings import Greeting, greeting_of
 from limner.text.inscriptions import Inscription, inscription_of, without_name
 from limner.text.lexicon import languages_of
 from limner.text.names import bare
 from limner.text.request_words import what_is_asked
-from limner.text.rewording import reworded
+from limner.text.rewording import reworded_greeting
 from limner.text.spelling import is_english, without_slips
 from limner.text.vocabulary import in_english
 
@@ -121,10 +121,15 @@ def _in_english_colours(ask: PromptText, concepts: ConceptIndex | None) -> Promp
     return ask._replace(text=with_english_colours(ask.text))
 
 
-def _heading(text: str, languages: tuple[str, ...], concepts: ConceptIndex) -> str:
-    """What a greeting card bears; empty for other texts, and where there are no letters for it."""
-    found = greeting_of(text, languages, lambda each: is_name(each, languages, concepts))
-    return found.heading if found is not None and can_be_written(found.heading) else ""
+def _greeting(encoded: _EncodedText, concepts: ConceptIndex) -> Greeting | None:
+    """The greeting that a text is, with nothing to be written where there are no letters for it."""
+    languages = encoded.languages
+    found = greeting_of(
+        encoded.ask.text, languages, lambda each: is_name(each, languages, concepts)
+    )
+    if found is None or can_be_written(found.heading):
+        return found
+    return found._replace(heading="")
 
 
 def _said_of_one(
@@ -245,13 +250,14 @@ class PromptReader:
             heading = ""
             if concepts is not None:
                 right = self._corrected(_EncodedText(ask, languages, features), concepts)
-                named = ask.heading or _heading(right.ask.text, right.languages, concepts)
-                heading = "" if written else named
-                ask, languages, features = self._plainly(right, concepts)
+                greeting = _greeting(right, concepts)
+                said = "" if greeting is None else greeting.heading
+                heading = "" if written else ask.heading or said
+                ask, languages, features = self._plainly(right, greeting, concepts)
             (scene,) = self.planner.understand([ask.text], features, self.concepts, [languages])
-            said = colour_said(ask.text, languages)
+            colour = colour_said(ask.text, languages)
             of_one = top is not None or written is not None or bool(heading)
-            if of_one or (scene is None and said is not None):
+            if of_one or (scene is None and colour is not None):
                 scene = scene or one_thing(ask.text, "", features)
             scene = _said_of_one(scene, top, written)
             if scene is not None and heading:
@@ -303,13 +309,17 @@ class PromptReader:
                 )
         return encoded
 
-    def _plainly(self, encoded: _EncodedText, concepts: ConceptIndex) -> _EncodedText:
+    def _plainly(
+        self, encoded: _EncodedText, greeting: Greeting | None, concepts: ConceptIndex
+    ) -> _EncodedText:
         """A text in plainer words, its languages and features.
 
         As it is where the model learned from such.
         """
         ask, languages, features = encoded
-        plain = reworded(ask.text, languages, lambda each: is_name(each, languages, concepts))
+        plain = reworded_greeting(
+            ask.text, greeting, languages, lambda each: is_name(each, languages, concepts)
+        )
         known = concepts.named(ask.text) or concepts.nearest(features.pooled)[0][0]
         kind = known.instance or not concepts.colours_of(known.concept)
         familiar = not kind and concepts.familiarity([ask.text], features.pooled)[0] >= WHOLE

@@ -48,12 +48,20 @@ _UNQUOTED = re.compile(
 )
 _BEARS = re.compile(rf"(?:^|[ -])(?:{_BEARERS})$", re.IGNORECASE)
 
-_CALLED = re.compile(
-    r"(?<=\w\w),? (?i:called|named|with the name|by the name of|namens|mit (?:dem )?Namen|"
-    r"llamad[oa]|de nombre|appelée?|nommée?|chiamat[oa]|di nome|chamad[oa]|de nome) "
+_CALLED = {
+    "en": "called|named|with the name|by the name of",
+    "de": "namens|mit (?:dem )?Namen",
+    "es": "llamad[oa]|de nombre",
+    "fr": "appelée?|nommée?",
+    "it": "chiamat[oa]|di nome",
+    "pt": "chamad[oa]|de nome",
+}
+"""What joins a name to the thing that has it, by language."""
+_NAMED = re.compile(
+    rf"(?<=\w\w),? (?i:{'|'.join(_CALLED.values())}) "
     r"(?P<name>[A-Z][\w'’.-]*(?: (?:[A-Z&][\w'’.-]*|&|of|the|and|de|la|le|du))*)$"
 )
-"""What something is called, in capitals, at the end of a text."""
+"""What something is called, in capitals, at the end of a text in any of these languages."""
 _LONGEST_NAME = 40
 
 
@@ -107,7 +115,7 @@ def without_name(text: str) -> tuple[str, str]:
 
     Names have capitals; the text as it is, and nothing, where there is none.
     """
-    match = _CALLED.search(text)
+    match = _NAMED.search(text)
     if match is None or len(match["name"]) > _LONGEST_NAME:
         return text, ""
     return text[: match.start()], match["name"]

@@ -15,7 +15,7 @@ from functools import cache
 from limner.text.actions import BEFORE_VERB, with_actions
 from limner.text.costumes import in_costume
 from limner.text.events import shown_event
-from limner.text.greetings import greeting_of
+from limner.text.greetings import Greeting, greeting_of
 from limner.text.lexicon import LATIN
 from limner.text.names import bare
 from limner.text.negations import without_negated
@@ -136,7 +136,23 @@ def reworded(text: str, languages: Sequence[str], is_name: Callable[[str], bool]
         languages: that it may be in (:func:`limner.text.lexicon.languages_of`).
         is_name: whether a phrase is a name of something that is drawn by itself.
     """
-    greeting = greeting_of(text, languages, is_name)
+    return reworded_greeting(text, greeting_of(text, languages, is_name), languages, is_name)
+
+
+def reworded_greeting(
+    text: str,
+    greeting: Greeting | None,
+    languages: Sequence[str],
+    is_name: Callable[[str], bool],
+) -> str:
+    """A text in plainer words, of which the greeting that it is was looked for already.
+
+    Args:
+        text: canonical text.
+        greeting: of the text; None where it is none.
+        languages: that it may be in.
+        is_name: whether a phrase is a name of something that is drawn by itself.
+    """
     text = text if greeting is None else greeting.shown
     whole = _feeling(text) or shown_event(text, languages)
     if whole is not None or greeting is not None:
