@@ -79,3 +79,22 @@ def test_accents_stand_just_above_their_letter(letter):
     assert len(starts) == 2, "an accent and a letter"
     assert 1 <= starts[1] - ends[0] <= 4
     assert starts[0] > 0, "it is not cut off"
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+@pytest.mark.parametrize("brightness", [0.1, 0.95])
+def test_a_heading_is_told_from_what_is_behind_it(channels, brightness):
+    canvas = np.full((200, 200, channels), brightness, np.float32)
+    canvas[..., 3:] = 1
+    before = canvas.copy()
+    write_heading(canvas, "Merry Christmas")
+    letters = np.abs(canvas - before)[..., :3].max(-1) > 0.3
+    assert letters.any()
+    assert (canvas[letters][:, :3].mean() > 0.5) == (brightness < 0.5)
+
+
+def test_a_heading_on_nothing_is_dark_as_pictures_are_seen_on_white():
+    canvas = np.zeros((200, 200, 4), np.float32)
+    write_heading(canvas, "Hello")
+    written = canvas[canvas[..., 3] > 0.9]
+    assert len(written) and written[:, :3].max() < 0.5

@@ -1,0 +1,177 @@
+"""Where each way of joining puts things, by closed forms of rectangles and ellipses."""
+
+import numpy as np
+import pytest
+
+from limner.scenes.actors import Actor, Spot, extent
+from limner.scenes.relations import Contact
+from limner.scenes.sentence import Link
+from limner.scenes.sizes import facts_of
+from limner.scenes.staging import stage
+
+
+def solid(wide: int, high: int) -> np.ndarray:
+    return np.ones((high, wide, 4), np.float32)
+
+
+def person() -> np.ndarray:
+    """A head of 20 columns and 36 rows in the middle, on a body of 40 columns."""
+    cut = np.zeros((100, 40, 4), np.float32)
+    cut[:36, 10:30] = 1
+    cut[36:] = 1
+    return cut
+
+
+def joined(
+    relation: Contact, first: Actor, second: Actor, seed: int = 0
+) -> tuple[list[Spot], list[Spot]]:
+    """The spots of two things that a relation makes one group."""
+    (group,) = stage([first, second], [Link(0, relation, 1)], np.random.default_rng(seed))
+    one, other = ([spot for spot in group if spot.thing == i] for i in (0, 1))
+    return one, other
+
+
+def actor(name: str, cut: np.ndarray | None = None, **changed) -> Actor:
+    return Actor(solid(40, 40) if cut is None else cut, facts_of(name), **changed)
+
+
+def middle(spot: Spot) -> tuple[float, float]:
+    return spot.left + spot.width / 2, spot.top + spot.height / 2
+
+
+def test_the_middle_of_glasses_is_at_the_height_of_the_eyes():
+    cut = person()
+    cut[15:19, 13:17, :3] = cut[15:19, 23:27, :3] = 0
+    ((who,), (glasses,)) = joined("wearing", actor("man", cut), actor("glasses", solid(40, 16)))
+    x, y = middle(glasses)
+    assert x == pytest.approx(who.left + 0.5 * who.width, abs=0.01 * who.width)
+    assert y == pytest.approx(who.top + 0.165 * who.height, abs=0.01 * who.height)
+
+
+def test_trousers_of_a_standing_figure_are_below_its_head():
+    ((who,), (worn,)) = joined("wearing", actor("man", person()), actor("trousers", solid(20, 20)))
+    assert worn.top >= who.top + 0.59 * who.height
+    assert worn.bottom <= who.bottom
+    assert middle(worn)[0] == pytest.approx(middle(who)[0])
+
+
+def test_a_coat_of_a_standing_figure_begins_at_its_neck():
+    ((who,), (coat,)) = joined("wearing", actor("man", person()), actor("coat", solid(20, 20)))
+    assert coat.top == pytest.approx(who.top + 0.36 * who.height, abs=0.03 * who.height)
+    assert coat.bottom < who.bottom
+
+
+def test_what_is_around_something_is_even_around_its_middle():
+    ring, (fire,) = joined("around", actor("child", count=8), actor("campfire", solid(60, 40)))
+    assert len(ring) == 8
+    centre = np.mean([middle(each) for each in ring], 0)
+    assert centre == pytest.approx(middle(fire), abs=0.06 * fire.width)
+    near = [each for each in ring if each.depth > fire.depth]
+    assert len(near) == 4, "half of them are before it"
+    assert min(each.bottom for each in near) > max(
+        each.bottom for each in ring if each.depth < fire.depth
+    )
+
+
+@pytest.mark.parametrize("relation", ["behind", "front"])
+def test_what_stands_farther_back_is_on_either_side_and_about_a_third_hidden(relation):
+    sides = set()
+    for seed in range(12):
+        pair = joined(relation, actor("dog"), actor("dog"), seed)
+        (far,), (near,) = pair if relation == "behind" else pair[::-1]
+        assert near.depth > far.depth
+        over = min(far.right, near.right) - max(far.left, near.left)
+        assert over == pytest.approx(0.32 * far.width)
+        assert far.bottom == pytest.approx(near.bottom - 0.14 * near.height)
+        sides.add(middle(far)[0] > middle(near)[0])
+    assert sides == {True, False}, "the seed decides"
+
+
+def test_windows_are_spread_evenly_over_the_wall_and_a_door_is_at_its_foot():
+    (house,), windows = joined("with", actor("house"), actor("window", count=3))
+    xs = [middle(each)[0] for each in windows]
+    assert np.diff(xs) == pytest.approx([0.2 * house.width] * 2)
+    assert np.mean(xs) == pytest.approx(middle(house)[0])
+    assert all(each.bottom == pytest.approx(house.bottom - 0.3 * house.height) for each in windows)
+    (house,), (door,) = joined("with", actor("house"), actor("door", solid(20, 40)))
+    assert middle(door)[0] == pytest.approx(middle(house)[0])
+    assert 0 < house.bottom - door.bottom < 0.05 * house.height
+    assert door.height == pytest.approx(0.4 * house.height)
+
+
+def test_a_mushroom_over_an_animal_stands_on_the_ground_before_which_it_is():
+    ((frog,), (shade,)) = joined("under", actor("elephant"), actor("mushroom"))
+    assert shade.height == pytest.approx(1.4 * frog.height)
+    assert shade.bottom == pytest.approx(frog.bottom - 0.06 * frog.height)
+    assert middle(shade)[0] == pytest.approx(middle(frog)[0])
+    assert shade.depth < frog.depth
+
+
+def test_what_is_eaten_is_at_the_head():
+    ((who,), (apple,)) = joined("eating", actor("man", person()), actor("apple"))
+    x, y = middle(apple)
+    assert middle(who)[0] < x
+    assert apple.left < who.left + 0.75 * who.width < apple.right, "the edge of the head is in it"
+    assert who.top < y < who.top + 0.36 * who.height
+
+
+def test_what_tops_something_is_spread_evenly_over_its_middle_half():
+    (cake,), berries = joined("with", actor("cake"), actor("strawberry"))
+    xs = [middle(each)[0] for each in berries]
+    assert xs == pytest.approx([cake.left + share * cake.width for share in (0.25, 0.5, 0.75)])
+    assert all(each.top < cake.top < each.bottom for each in berries)
+
+
+def test_flowers_in_a_vase_lean_to_both_sides_alike():
+    (vase,), flowers = joined("with", actor("vase", solid(20, 40)), actor("flower", count=5))
+    xs = [middle(each)[0] - middle(vase)[0] for each in flowers]
+    assert xs == pytest.approx([-each for each in xs[::-1]])
+    assert np.diff(xs) == pytest.approx([0.55 * flowers[0].width] * 4)
+    highest = min(flowers, key=lambda each: each.top)
+    assert middle(highest)[0] == pytest.approx(middle(vase)[0])
+    assert all(each.depth < vase.depth and each.bottom > vase.top for each in flowers)
+
+
+def test_what_is_held_by_a_string_is_above_what_is_held_in_a_hand():
+    ((one,), (balloon,)) = joined("holding", actor("man", person()), actor("balloon"))
+    ((other,), (apple,)) = joined("holding", actor("man", person()), actor("apple"))
+    assert balloon.bottom == pytest.approx(one.top + 0.55 * one.height)
+    assert middle(apple)[1] > other.top + 0.6 * other.height
+
+
+def test_hands_are_used_in_turn():
+    actors = [actor("man", person()), actor("apple"), actor("book"), actor("cup")]
+    links = [Link(0, "holding", i) for i in (1, 2, 3)]
+    (group,) = stage(actors, links, np.random.default_rng(0))
+    who, *held = (next(spot for spot in group if spot.thing == i) for i in range(4))
+    assert [middle(each)[0] > middle(who)[0] for each in held] == [True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("relation", "x", "y"), [("left", -1, 0), ("right", 1, 0), ("above", 0, -1), ("below", 0, 1)]
+)
+def test_plain_relations_keep_a_gap_of_six_parts_in_a_hundred(relation, x, y):
+    (one,), (other,) = joined(relation, actor("dog"), actor("dog"))
+    gap = 0.06 * (one.width + other.width)
+    apart = middle(one)[0] - middle(other)[0], middle(one)[1] - middle(other)[1]
+    assert apart == pytest.approx((x * (one.width + gap), y * (one.height + gap)))
+
+
+def test_five_of_a_kind_stand_in_two_rows_of_which_the_far_one_is_higher():
+    (group,) = stage([actor("dog", count=5)], [], np.random.default_rng(0))
+    near = [each for each in group if each.depth == 0]
+    far = [each for each in group if each.depth < 0]
+    assert (len(near), len(far)) == (3, 2)
+    assert {each.bottom for each in near} == {0.0}
+    assert far[0].bottom == far[1].bottom == pytest.approx(-0.75 * far[0].height)
+    assert extent(far).left > extent(near).left, "they stand in the gaps"
+
+
+def test_things_look_as_large_as_a_power_of_their_lengths():
+    """The longest begins at its length to the power of 0.38; the least looks a third of that."""
+    actors = [actor("house"), actor("chair"), actor("apple")]
+    house, chair, apple = (group[0] for group in stage(actors, [], np.random.default_rng(0)))
+    ratio = facts_of("house").length / facts_of("chair").length
+    assert house.width == pytest.approx(facts_of("house").length ** 0.38)
+    assert house.width / chair.width == pytest.approx(ratio**0.38)
+    assert apple.width / house.width == pytest.approx(0.34)
