@@ -36,6 +36,7 @@ from PIL import Image
 
 import _faults as faults
 from _figures import curve_figures
+from _photographs import OF_SKIMAGE
 from doctor import drawings, judged_rows, planted, share
 from limner.data.store import Store
 from limner.errors import UsageError
@@ -44,10 +45,6 @@ from limner.improve.examination import CheckOptions, check
 from limner.reading.aligner import load_aligner
 from limner.vision.pixels import to_tensor
 
-PHOTOGRAPHS = (
-    "astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg", "motorcycle_left.png",
-    "camera.png", "brick.png", "grass.png", "gravel.png", "moon.png", "coins.png",
-)  # fmt: skip
 CROP, DRAWINGS = 128, 1000
 KINDS = (*faults.PICTURE_FAULTS, "exact-duplicate", "near-duplicate")
 OF_CLEANVISION = {
@@ -125,7 +122,7 @@ def photographs() -> list[tuple[faults.Pixels, str, str]]:
     say = "import skimage, pathlib; print(pathlib.Path(skimage.__file__).parent / 'data')"
     folder = subprocess.run([peers(), "-c", say], capture_output=True, text=True, check=True)
     found = []
-    for name in PHOTOGRAPHS:
+    for name in OF_SKIMAGE:
         whole = np.asarray(Image.open(Path(folder.stdout.strip()) / name).convert("RGB"))
         for top in range(0, whole.shape[0] - CROP + 1, CROP):
             for left in range(0, whole.shape[1] - CROP + 1, CROP):

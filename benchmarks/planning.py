@@ -26,9 +26,9 @@ from limner.scenes.backgrounds import background_rgb
 from limner.scenes.layout import INVERSE
 from limner.scenes.places import Setting
 from limner.text import DEFAULT_ENCODER, load_encoder
+from limner.training.concept_index import LANGUAGES as TAUGHT
 
 SENTENCES = Path(__file__).with_suffix(".json")
-TAUGHT = ("en", "zh", "es", "fr", "de", "it", "pt", "ru", "ja", "ko", "hi")
 GOAL = 0.8
 _NEAR = 0.2
 _LATER = "<"

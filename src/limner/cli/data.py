@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from limner.cli import print_json
-from limner.cli.options import QuietOption
+from limner.cli.options import QuietOption, WorkersOption
 
 if TYPE_CHECKING:
     from limner.data.store import Store
@@ -21,7 +21,6 @@ _Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existi
 _Restart = Annotated[
     bool, typer.Option("--restart", help="Discard an unfinished pack instead of resuming it.")
 ]
-_Workers = Annotated[int, typer.Option(min=1, help="Processes that decode.")]
 _Limit = Annotated[int | None, typer.Option(min=1, help="Read at most so many entries.")]
 _Tarballs = Annotated[
     Path | None,
@@ -137,7 +136,7 @@ def pack(
     style: Annotated[str, typer.Option(help="Style of the pictures, where they share one.")] = "",
     min_side: Annotated[int, typer.Option(min=1, help="Leave out smaller pictures.")] = 8,
     limit: _Limit = None,
-    workers: _Workers = 2,
+    workers: WorkersOption = 2,
     overwrite: _Overwrite = False,
     restart: _Restart = False,
     quiet: QuietOption = False,
@@ -346,7 +345,7 @@ def fashion(
     ] = None,
     split: Annotated[Literal["train", "test", "all"], typer.Option(help="Which part.")] = "train",
     limit: _Limit = None,
-    workers: _Workers = 2,
+    workers: WorkersOption = 2,
     overwrite: _Overwrite = False,
     restart: _Restart = False,
     quiet: QuietOption = False,

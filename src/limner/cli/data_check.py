@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from limner.cli import print_json, printable
-from limner.cli.options import QuietOption
+from limner.cli.options import JsonOption, QuietOption, WorkersOption
 
 if TYPE_CHECKING:
     from limner.data.pack import PackOptions
@@ -51,9 +51,7 @@ _Format = Annotated[
     str | None, typer.Option(help="Of files, as for 'data pack' [default: detected].")
 ]
 _Near = Annotated[bool, typer.Option(help="Search for near duplicates.")]
-_Workers = Annotated[int, typer.Option(min=1, help="Processes that decode.")]
 _Limit = Annotated[int | None, typer.Option(min=1, help="Read at most so many files.")]
-_Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
 def check(
@@ -68,8 +66,8 @@ def check(
     fit: _Fit = "crop",
     format: _Format = None,
     limit: _Limit = None,
-    workers: _Workers = 2,
-    as_json: _Json = False,
+    workers: WorkersOption = 2,
+    as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Find faults in the pictures and captions of a data set.
@@ -114,14 +112,14 @@ def clean(
     fit: _Fit = "crop",
     format: _Format = None,
     limit: _Limit = None,
-    workers: _Workers = 2,
+    workers: WorkersOption = 2,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a store of that name.")
     ] = False,
     restart: Annotated[
         bool, typer.Option("--restart", help="Discard an unfinished store and begin again.")
     ] = False,
-    as_json: _Json = False,
+    as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Write a store without the faults of a data set.

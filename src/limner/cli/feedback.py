@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,7 +20,6 @@ _VotesOption = Annotated[
 ]
 _User = Annotated[str | None, typer.Option(help="Who voted [default: everybody].")]
 _VOTES = Path("votes.jsonl")
-_ID = re.compile(r"[0-9a-f]{32}")
 
 
 def register(app: typer.Typer) -> None:
@@ -67,7 +65,9 @@ def vote(
     if (up + down + (over is not None)) != 1:
         raise UsageError("say one thing: --up, --down, or --over PICTURE")
     named = [*pictures, *([] if over is None else [over])]
-    ids = [bool(_ID.fullmatch(name)) and not Path(name).exists() for name in named]
+    from limner.generation.votes import PICTURE_ID
+
+    ids = [bool(PICTURE_ID.fullmatch(name)) and not Path(name).exists() for name in named]
     if any(ids) and not all(ids):
         raise UsageError(
             "vote on files or on pictures of the gallery, not on both at once; these are ids: "

@@ -76,6 +76,7 @@ KeepBytesOption = Annotated[
     int | None, typer.Option(min=0, help="Bytes of all pictures in the gallery.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+WorkersOption = Annotated[int, typer.Option(min=1, help="Processes that decode.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
 
 

@@ -34,7 +34,7 @@ ceb chr cmn fil gsw haw hmn hsb kab nan wuu yue
 """
 _LANGUAGES = frozenset(_CODES.split())
 _TAG = re.compile(r"([A-Za-z]{2,3})((?:[-_][A-Za-z0-9]{2,8})*)")
-_LINE_END = re.compile("\r\n|\r|\n")
+LINE_END = re.compile("\r\n|\r|\n")
 
 
 class FileTree:
@@ -228,7 +228,7 @@ def is_caption_file(path: Path) -> bool:
 
 def lines_of(text: str) -> list[str]:
     """Split a text at its line ends: LF, CR LF or CR, not at the separators of Unicode."""
-    return _LINE_END.split(text)
+    return LINE_END.split(text)
 
 
 def _folded(name: str) -> str:

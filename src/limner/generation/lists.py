@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from limner.data.tree import LINE_END
 from limner.errors import LimnerError, UsageError
 from limner.models.settings import Settings, check_seed, make_settings
 
-LINE_END = re.compile("\r\n|\r|\n")
 _OF_A_MANIFEST = frozenset(("path", "line", "number", "job", "model", "drawn_from"))
 """Other keys of a manifest, which may serve as a list."""
 _MOST_BYTES = 64 << 20

@@ -7,19 +7,25 @@ that is not absolute is looked for beside the file of votes, so that a folder wi
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Self
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from limner.data.pictures import PictureError, whole
 from limner.errors import DataError, UsageError
 from limner.files import json_text, locked, write_text
 from limner.generation.records import Record, read_record
 
 FORMAT = 1
 _MOST_BYTES = 1_000_000_000
+PICTURE_ID = re.compile(r"[0-9a-f]{32}")
+"""Identifiers of pictures in a gallery."""
 
 
 class VotedPicture(BaseModel):
@@ -194,3 +200,18 @@ def pictures_of(votes: Sequence[Vote]) -> Iterator[tuple[int, VotedPicture]]:
             if each.file not in seen:
                 seen.add(each.file)
                 yield number, each
+
+
+def voted_pixels(path: Path, size: int) -> NDArray[np.uint8]:
+    """A picture that was voted on, all of it in a square: ``(size, size, 3)`` uint8.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    try:
+        return whole(path, size)
+    except PictureError as error:
+        raise DataError(
+            f"the picture {path} that was voted on cannot be read: {error}; put it back, or take "
+            "its votes out of the file"
+        ) from error

@@ -27,9 +27,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional as F
 
-from limner.data.pictures import PictureError, whole
+from limner.data.pictures import whole
 from limner.errors import DataError, ModelFileError, UsageError
-from limner.generation.votes import Vote, pictures_of
+from limner.generation.votes import Vote, pictures_of, voted_pixels
 from limner.metrics.intervals import Share, share_of
 from limner.reading.aligner import load_aligner
 from limner.tensorfile import read_metadata, write_tensors
@@ -319,7 +319,7 @@ class _Problem:
     def of(cls, votes: Sequence[Vote], aligner: Aligner, *, statistics: bool) -> _Problem:
         known = [each for _, each in pictures_of(votes)]
         place = {each.file: number for number, each in enumerate(known)}
-        images = to_tensor([_read(each.path) for each in known])
+        images = to_tensor([voted_pixels(each.path, _SIDE) for each in known])
         features = features_of(aligner, images, statistics=statistics)
         centre, scale = features.mean(0), features.std(0).clamp_min(1e-6)
         sizes = [aligner.dim, features.shape[1] - aligner.dim]  # each group counts as much
@@ -410,13 +410,3 @@ class _Problem:
         return weights[:width], {
             user: _OWN * each for user, each in zip(self.users, own, strict=True)
         }
-
-
-def _read(path: Path) -> NDArray[np.uint8]:
-    try:
-        return whole(path, _SIDE)
-    except PictureError as error:
-        raise DataError(
-            f"the picture {path} that was voted on cannot be read: {error}; put it back, or take "
-            "its votes out of the file"
-        ) from error

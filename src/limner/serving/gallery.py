@@ -27,6 +27,7 @@ from limner.errors import DataError, UsageError
 from limner.files import make_folder, whole_file
 from limner.generation.formats import PictureFormat
 from limner.generation.records import record_of
+from limner.generation.votes import PICTURE_ID
 from limner.serving.gallery_links import SignedLinks
 from limner.serving.gallery_tables import Database, GalleryChoice, GalleryPicture, GalleryUsage
 
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 MOST_LISTED = 100
 MOST_WORDS = 16
 _ROWS, _FILES, _KEY, _INDEX = "gallery.sqlite", "files", "links.key", "index"
-_ID = re.compile(r"[0-9a-f]{32}")
 _OWN_FILE = re.compile(r"[0-9a-f]{32}\.(png|webp|jpeg|svg|gif)|\.[0-9a-f]{12}-[0-9a-f]{12}\.part")
 _CURSOR = re.compile(r"([0-9]{1,15})-([0-9a-f]{32})")
 _BATCH = 500
@@ -185,7 +185,7 @@ class Gallery:
         Raises:
             UsageError: there is none, or it is another's: which of the two is not said.
         """
-        if _ID.fullmatch(name):
+        if PICTURE_ID.fullmatch(name):
             with self._rows.reading() as session:
                 row = session.get(GalleryPicture, name)
             if row is not None and owner in (None, row.owner):

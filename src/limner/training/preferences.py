@@ -13,10 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from limner.data.pictures import PictureError, whole
-from limner.errors import DataError, RecipeError
+from limner.errors import DataError
 from limner.generation.prompts import split_style
-from limner.generation.votes import Vote, of_user, pictures_of, read_votes
+from limner.generation.votes import Vote, of_user, pictures_of, read_votes, voted_pixels
 from limner.models.base import Batch, Model
 from limner.models.conditioning import choose_by_seed
 from limner.models.image_model import ImageModel
@@ -81,7 +80,7 @@ class VotedPictures:
         liked = np.array([float(np.mean(each)) for each in said])
         captions = [text for text, _ in prompts]
         found = cls(
-            images=np.stack([_read(each.path, model.config.size) for each in known]),
+            images=np.stack([voted_pixels(each.path, model.config.size) for each in known]),
             captions=captions,
             features=encode_table(encoder, captions, max_tokens=recipe.text.max_tokens),
             styles=torch.tensor(styles), liked=liked,
@@ -195,13 +194,3 @@ def with_preferences(recipe: Recipe, file: Path | None, init: str | None) -> Rec
     if init is not None:
         update["init"] = init
     return recipe.model_copy(update=update)
-
-
-def _read(path: Path, size: int) -> NDArray[np.uint8]:
-    try:
-        return whole(path, size)
-    except PictureError as error:
-        raise RecipeError(
-            f"the picture {path} that was voted on cannot be read: {error}; put it back, or take "
-            "its votes out of the file"
-        ) from error
