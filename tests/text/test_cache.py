@@ -111,6 +111,34 @@ def test_the_disk_is_bounded_and_forgets_the_least_recent(tmp_path):
     assert disk.path.stat().st_size < 2 * bound
 
 
+def test_what_is_read_again_is_not_forgotten(tmp_path):
+    """The date of an entry is that of its last use, which decides what is dropped first."""
+    disk = DiskCache(tmp_path, 400_000)
+    names = [f"{i:016d}".encode() for i in range(600)]
+    disk.put_many({b"often": bytes(1536), **{name: bytes(1536) for name in names[:150]}})
+    with sqlite3.connect(disk.path) as connection:
+        connection.execute("UPDATE vectors SET used = 1000")
+    connection.close()
+    assert set(disk.get_many([b"often"])) == {b"often"}
+    disk.put_many({name: bytes(1536) for name in names[150:210]})  # more than there is room for
+    assert set(disk.get_many([b"often", names[0]])) == {b"often"}
+
+
+def test_a_file_that_another_process_writes_to_is_left_alone_for_now(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr("limner.text.disk._TIMEOUT_SECONDS", 0.05)
+    disk = DiskCache(tmp_path, 2**20)
+    disk.put_many({b"k": b"value"})
+    other = sqlite3.connect(disk.path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    disk.put_many({b"l": b"lost"})
+    assert disk.get_many([b"k"]) == {b"k": b"value"}
+    other.execute("ROLLBACK")
+    other.close()
+    disk.put_many({b"m": b"kept"})
+    assert disk.get_many([b"k", b"l", b"m"]) == {b"k": b"value", b"m": b"kept"}
+    assert not caplog.records
+
+
 def test_many_keys_at_once(tmp_path):
     disk = DiskCache(tmp_path, 2**24)
     entries = {i.to_bytes(16, "little"): bytes([i % 256]) * 8 for i in range(1_700)}

@@ -32,7 +32,7 @@ def speller() -> Speller:
         ("blackcat", "black cat"), ("a rain bow", "a rainbow"), ("a butter fly", "a butterfly"),
         ("flowrs", "flowers"), ("a crywtal ball", "a crystal ball"),
         ("catonabicycle", "cat on a bicycle"), ("thehorseandthedog", "the horse and the dog"),
-        ("yellow sauare", "yellow square"),
+        ("yellow sauare", "yellow square"), ("Elefant on a bicycle", "Elephant on a bicycle"),
     ],
 )  # fmt: skip
 def test_what_is_put_right(speller, text, right):
