@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from limner.data.sampler import ShuffledIndices
-from limner.data.store import FORMAT, Caption, Store, fingerprint
+from limner.data.store import FORMAT, Caption, CaptionTable, Store, fingerprint
 from limner.data.writer import StoreWriter
 from limner.errors import DataError, PromptError
 from limner.text.validate import canonical
@@ -50,6 +51,34 @@ def test_round_trip(tmp_path: Path) -> None:
     assert fingerprint(again.path) == again.fingerprint
     with pytest.raises(DataError, match="holds 5"):
         again.captions(5)
+
+
+def test_the_fingerprint_is_of_pixels_texts_and_captions_and_of_nothing_else(
+    tmp_path: Path,
+) -> None:
+    store = write(tmp_path / "s")
+    hashed = ["images.u8", "texts.utf8", "caption_offsets.npy", "caption_text.npy",
+              "caption_weight.npy", "caption_lang.npy", "text_offsets.npy"]  # fmt: skip
+    content = b"".join((store.path / name).read_bytes() for name in hashed)
+    assert store.fingerprint == hashlib.blake2b(content, digest_size=8).hexdigest()
+    others = {file.name for file in store.path.iterdir()} - set(hashed)
+    for name in [*others, *hashed]:
+        file = store.path / name
+        data = file.read_bytes()
+        file.write_bytes(data[:-1] + bytes([(data or b"0")[-1] ^ 1]))
+        assert (fingerprint(store.path) == store.fingerprint) == (name in others), name
+        file.write_bytes(data)
+
+
+def test_a_picture_without_a_caption_is_not_trained_on() -> None:
+    table = CaptionTable(
+        ["a"], np.array([0, 1, 1]), np.array([0]), np.ones(1, np.float32), np.array([0]), ("en",)
+    )
+    assert table.choose(np.array([0, 0]), np.zeros(2))[0].tolist() == [0, 0]
+    with pytest.raises(DataError, match="picture 1 of the store has no caption"):
+        table.choose(np.array([0, 1]), np.zeros(2))
+    with pytest.raises(DataError, match="picture 1 of the store has no caption"):
+        table.heaviest()
 
 
 def test_images_cannot_be_written_through_the_store(tmp_path: Path) -> None:
