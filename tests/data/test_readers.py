@@ -6,6 +6,7 @@ import io
 import json
 import os
 import struct
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -257,6 +258,22 @@ def test_a_torn_tar_gives_what_it_has(tmp_path: Path) -> None:
     items = read(path)
     assert good(items) == {"a.tar:1": ["one"]}
     assert "tar ends in the middle or is damaged" in problems(items).values()
+
+
+def test_links_in_a_tar_are_named_and_those_behind_them_are_read(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        for name, data in (("0.png", png(1)), ("0.txt", b"one"), ("1.png", None), ("1.txt", b"no"),
+                           ("2.png", png(2)), ("2.txt", b"two")):  # fmt: skip
+            member = tarfile.TarInfo(name)
+            if data is None:
+                member.type, member.linkname = tarfile.SYMTYPE, "0.png"
+            member.size = len(data or b"")
+            tar.addfile(member, io.BytesIO(data or b""))
+    items = read(tmp_path / "a.tar")
+    assert good(items) == {"a.tar:0": ["one"], "a.tar:2": ["two"]}
+    assert problems(items) == {
+        "a.tar:1.png": "not a regular file in a tar", "a.tar:1": "no picture in the sample",
+    }  # fmt: skip
 
 
 def test_tars_written_by_webdataset_itself(tmp_path: Path) -> None:

@@ -45,8 +45,8 @@ from limner.text.base import TextFeatures
 Width = Annotated[int, Field(ge=4, le=4096)]
 _MEAN_STREAM = 4
 _MEAN_SAMPLES = 64
-_PENALTY_SEED = 0x5A17
 """Noise vectors over which the mean latent code of a text is taken."""
+_PENALTY_SEED = 0x5A17
 
 
 class GPT2Config(FrozenConfig):

@@ -59,15 +59,14 @@ def add_gallery(
         reader: reads pictures that are sent.
         user_of: whose a request is; raises :class:`ApiError` where it is nobody's.
     """
+    _add_search(app, gallery, reader, user_of)
+    _add_pictures(app, gallery, user_of)
 
-    def own(request: Request, name: str) -> GalleryPicture:
-        user = user_of(request)
-        try:
-            with _refusals():
-                return gallery.get(name, user)
-        except ApiError as error:
-            status = 404 if error.status == 400 else error.status
-            raise ApiError(status, error.message, code="not_found") from error
+
+def _add_search(
+    app: FastAPI, gallery: Gallery, reader: Reader, user_of: Callable[[Request], str]
+) -> None:
+    """What finds pictures."""
 
     @app.get("/v1/gallery", tags=["gallery"])
     def pictures(
@@ -98,6 +97,19 @@ def add_gallery(
             (file,) = pictures_of(form, most=1)
             rows = await reader.run(_similar, gallery, reader, file, user, body)
         return {"object": "list", "data": [described(row) for row in rows]}
+
+
+def _add_pictures(app: FastAPI, gallery: Gallery, user_of: Callable[[Request], str]) -> None:
+    """What reads, judges and removes one picture."""
+
+    def own(request: Request, name: str) -> GalleryPicture:
+        user = user_of(request)
+        try:
+            with _refusals():
+                return gallery.get(name, user)
+        except ApiError as error:
+            status = 404 if error.status == 400 else error.status
+            raise ApiError(status, error.message, code="not_found") from error
 
     @app.get("/v1/gallery/{name}", tags=["gallery"])
     def picture(request: Request, name: str) -> dict[str, Any]:
