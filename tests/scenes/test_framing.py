@@ -30,6 +30,16 @@ def test_what_stands_alone_is_somewhere_near_the_middle_of_the_ground():
     assert min(middles) < -0.02 and max(middles) > 0.02, "the seed moves it to both sides"
 
 
+@pytest.mark.parametrize(("wide", "high"), [(80, 20), (20, 80), (40, 40)])
+def test_what_stands_alone_leaves_some_of_its_place_to_be_seen(wide, high):
+    room = Room(top=0.1, ground=0.9)
+    (house,) = placed([actor("house", wide, high)], room)
+    assert house.width <= 0.84 and house.height <= 0.82 * 0.8
+    assert house.width > 0.78 or house.height > 0.75 * 0.8, "as large as that allows"
+    (head,) = placed([actor("man", 40, 40)], room)
+    assert head.width <= 0.6 and head.height <= 0.58 * 0.8
+
+
 def test_on_white_all_is_in_the_middle_and_inside():
     for seed in range(10):
         spots = placed([actor("house")], None, seed)

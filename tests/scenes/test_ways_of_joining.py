@@ -87,6 +87,25 @@ def test_what_stands_farther_back_is_on_either_side_and_about_a_third_hidden(rel
     assert sides == {True, False}, "the seed decides"
 
 
+def test_what_is_large_behind_something_small_is_a_sixth_of_its_width_aside():
+    sides = set()
+    for seed in range(12):
+        (house,), (dog,) = joined("behind", actor("house"), actor("dog"), seed)
+        aside = (middle(house)[0] - middle(dog)[0]) / house.width
+        assert abs(aside) == pytest.approx(0.16)
+        sides.add(aside > 0)
+    assert sides == {True, False}
+
+
+def test_a_sign_of_a_feeling_is_at_the_upper_right_of_a_head_alone():
+    (head,), (sign,) = joined("with", actor("man"), actor("anger symbol"))
+    assert sign.width == pytest.approx(0.34 * head.width)
+    assert head.left + 0.5 * head.width < sign.left < head.right < sign.right
+    assert head.top - 0.3 * head.height < sign.top < head.top < sign.bottom
+    assert sign.bottom < head.top + 0.3 * head.height
+    assert sign.depth > head.depth
+
+
 def test_windows_are_spread_evenly_over_the_wall_and_a_door_is_at_its_foot():
     (house,), windows = joined("with", actor("house"), actor("window", count=3))
     xs = [middle(each)[0] for each in windows]
@@ -119,7 +138,8 @@ def test_what_tops_something_is_spread_evenly_over_its_middle_half():
     (cake,), berries = joined("with", actor("cake"), actor("strawberry"))
     xs = [middle(each)[0] for each in berries]
     assert xs == pytest.approx([cake.left + share * cake.width for share in (0.25, 0.5, 0.75)])
-    assert all(each.top < cake.top < each.bottom for each in berries)
+    for each in berries:
+        assert each.bottom - cake.top == pytest.approx(0.3 * each.height), "most of it is seen"
 
 
 def test_flowers_in_a_vase_lean_to_both_sides_alike():

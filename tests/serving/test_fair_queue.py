@@ -48,3 +48,12 @@ def test_what_is_over_is_left_out_once_for_each_request():
     assert (len(queue), list(queue)) == (1, [(stays, 0)])
     assert queue.drop(lambda each: False) == []
     assert queue.drop(lambda each: True) == [stays] and len(queue) == 0
+
+
+def test_who_comes_back_after_all_was_dropped_waits_behind_the_others():
+    queue, gone, bob, again = FairQueue(), ticket("ann", 1), ticket("bob", 1), ticket("ann", 1)
+    queue.add(gone, [0])
+    queue.drop(lambda each: each is gone)
+    queue.add(bob, [0])
+    queue.add(again, [0])
+    assert [queue.take(lambda _: True) for _ in range(2)] == [(bob, 0), (again, 0)]
