@@ -160,7 +160,7 @@ class GalleryOptions:
 
     @property
     def given(self) -> bool:
-        """Whether one is named."""
+        """Whether a gallery is named."""
         return self.gallery is not None or self.database is not None
 
     def open(self) -> Gallery:
@@ -302,7 +302,7 @@ def _drawing_options(changes_pictures: bool) -> list[Any]:
     from limner.models.settings import OF_PICTURES, OPTIONS, Settings
 
     def drawing(**_: Any) -> None:
-        """Never called."""
+        """Carries the signature that typer reads; never called."""
 
     parameters = []
     for name in OPTIONS:

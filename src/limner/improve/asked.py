@@ -94,7 +94,7 @@ class Asked:
 
     @property
     def total(self) -> int:
-        """Single things."""
+        """Number of single things asked for."""
         return sum(thing.count for thing in self.things)
 
     def called(self, thing: AskedThing) -> str:

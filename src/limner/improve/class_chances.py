@@ -198,7 +198,7 @@ def _squared(one: Floats, other: Floats) -> Floats:
 
 
 def _softmax(logits: Floats) -> Floats:
-    """Of each row."""
+    """Softmax of each row, float32."""
     high = np.exp(logits - logits.max(1, keepdims=True))
     found: Floats = (high / high.sum(1, keepdims=True)).astype(np.float32)
     return found

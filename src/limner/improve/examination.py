@@ -95,7 +95,7 @@ class Doubted:
     most: float
 
     def __str__(self) -> str:
-        """As the table says it."""
+        """The estimate as a sentence, in percent."""
         return (
             f"if {ASSUMED_WRONG:.0%} of all captions are wrong, {self.right:.0%} of those listed "
             f"are, and {self.found:.0%} of the wrong ones are listed"

@@ -72,7 +72,7 @@ class Refinement:
 
     @property
     def picture(self) -> Picture:
-        """Of the best attempt."""
+        """The picture of the best attempt."""
         return self.best.picture
 
     @property

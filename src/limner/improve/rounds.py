@@ -152,7 +152,7 @@ class Rounds:
     def _with_picture(
         self, found: Round, move: Move | None, changes: Iterator[Change]
     ) -> Round | None:
-        """One picture more."""
+        """A round with one more picture to draw; None where no change is left."""
         made = self._next(changes, must=not self.attempts and not found.chosen)
         return None if made is None else replace(found, chosen=[*found.chosen, (move, *made)])
 
@@ -307,7 +307,7 @@ class Rounds:
         return kept, [some[number] for number in sorted(worse)]
 
     def result(self, target: float, caption: str) -> Refinement:
-        """All so far."""
+        """The refinement made of all attempts so far."""
         return Refinement(
             self._asked,
             tuple(self.attempts),

@@ -44,7 +44,7 @@ def structure_agreement(first: Tensor, second: Tensor) -> Tensor:
 
 
 def _edges(images: Tensor) -> Tensor:
-    """Strengths ``(B, N)``."""
+    """Mean gradient magnitudes around each of N pixels, ``(B, N)``."""
     side = min(_SIDE, *images.shape[2:])
     small = F.interpolate(images, (side, side), mode="bilinear", antialias=True)
     grey = F.pad(small.mean(1, keepdim=True), (1, 1, 1, 1), mode="replicate")

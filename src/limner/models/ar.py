@@ -113,12 +113,12 @@ class ARConfig(GuidedConfig):
 
     @property
     def symbols(self) -> int:
-        """M, symbols of one cell."""
+        """M, the number of symbols of one cell."""
         return 1 if self.latents else self.channels * self.patch**2
 
     @property
     def values(self) -> int:
-        """V, values of one symbol."""
+        """V, the number of values of one symbol."""
         return self.latents.codebook_size if self.latents else self.levels
 
 

@@ -444,7 +444,7 @@ class LatentMemory:
         return int(self._known.sum())
 
     def clear(self) -> None:
-        """Forget all of them."""
+        """Forget all cached latents."""
         self._latents, self._known = None, self._known[:0]
 
     @torch.no_grad()

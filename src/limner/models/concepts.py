@@ -297,7 +297,7 @@ class ConceptIndex:
         return found
 
     def _nearest(self, vector: Tensor, count: int) -> list[KnownConcept]:
-        """See :meth:`nearest`."""
+        """The concepts nearest to one vector; see :meth:`nearest`."""
         query = F.normalize(self.whitening(vector), dim=0)  # (R,)
         cosines = self._vectors @ query  # (N,)
         best: dict[int, KnownConcept] = {}

@@ -215,7 +215,7 @@ class Decoder(nn.Module):
 
     @property
     def dim(self) -> int:
-        """D."""
+        """D, the width of its states."""
         return self.config.dim
 
     def _initialise(self) -> None:

@@ -404,7 +404,7 @@ class FlowModel(TextConditioning, ImageModel):
 
     @property
     def drawing_bytes(self) -> int:
-        """With the packed copy."""
+        """Bytes of the weights and of the packed copy of the network that draws."""
         return self.nbytes + packed_bytes(self.network)
 
     def text_shapes(self, request: SampleRequest) -> list[Hashable]:

@@ -203,7 +203,7 @@ class VAE(OneShotModel):
 
     @torch.inference_mode()
     def exemplars_of(self, text: TextFeatures, most: int) -> tuple[Tensor, list[int]]:
-        """Those of all styles."""
+        """The training pictures that a text means, in all styles: ``(N, 3, H, W)`` in [-1, 1]."""
         prior = self.prior
         if not isinstance(prior, ExemplarPrior):
             return super().exemplars_of(text, most)

@@ -77,7 +77,7 @@ class FolderSource:
         return found
 
     def pixels(self, names: Sequence[str]) -> list[NDArray[np.uint8] | str]:
-        """Uncropped, on white, scaled to 256 px."""
+        """``(256, 256, 3)`` uint8, uncropped and on white; or why one cannot be read."""
         return [self._read(name) for name in names]
 
     def _read(self, name: str) -> NDArray[np.uint8] | str:

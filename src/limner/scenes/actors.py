@@ -67,12 +67,12 @@ class Spot:
 
     @property
     def right(self) -> float:
-        """Of its box."""
+        """Right edge of its box."""
         return self.left + self.width
 
     @property
     def bottom(self) -> float:
-        """Of its box."""
+        """Lower edge of its box."""
         return self.top + self.height
 
     @property

@@ -28,7 +28,7 @@ reaches, of the height; least width of the lower edge of its canopy, of its own.
 
 
 def hold(groups: Groups, i: int, j: int) -> None:
-    """In a hand, at a side; who is alive in the arms of a standing figure."""
+    """Held in a hand, at a side; who is alive in the arms of a standing figure."""
     if groups.is_figure(i) and groups.actors[j].facts.role in ALIVE:
         _carry(groups, i, j)
         return
@@ -69,7 +69,7 @@ def _bunch(groups: Groups, j: int) -> None:
 
 
 def eat(groups: Groups, i: int, j: int) -> None:
-    """At the mouth."""
+    """What is eaten is at the mouth."""
     shape = groups.shapes[i]
     side = -1 if shape.head < 0.4 else 1
     held = _held(groups, i, j, lambda who, box, s: (

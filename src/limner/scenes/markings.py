@@ -134,7 +134,7 @@ def _spread(count: int, horizon: float, rng: np.random.Generator) -> list[tuple[
 
 
 def _ground_at(canvas: Floats, x: float, y: float) -> Floats:
-    """The colour of a place."""
+    """The colour ``(3,)`` at a place in shares of the side."""
     side = len(canvas)
     colour: Floats = canvas[min(int(y * side), side - 1), min(int(x * side), side - 1)].copy()
     return colour

@@ -54,12 +54,12 @@ class _Wearer:
 
     @property
     def breadth(self) -> float:
-        """Of the head."""
+        """Width of the head."""
         return self.shape.breadth * self.spot.width
 
     @property
     def middle(self) -> float:
-        """Of the head."""
+        """Middle of the head, from the left."""
         return self.spot.left + self.shape.head * self.spot.width
 
     @property

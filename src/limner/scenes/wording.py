@@ -53,14 +53,14 @@ def captions(scene: Scene) -> list[Caption]:
 
 
 def english(scene: Scene) -> list[str]:
-    """English captions."""
+    """Captions of a scene in English, each worded in another way."""
     name = scene.background or ""
     a = "an" if name[:1] in "aeiou" else "a"
     return _on_background(scene, _texts_en(scene), _BACKGROUND_EN, a=a, colour=name)
 
 
 def chinese(scene: Scene) -> list[str]:
-    """Chinese captions."""
+    """Captions of a scene in Chinese, each worded in another way."""
     name = BACKGROUNDS[scene.background].zh if scene.background else ""
     ways = _BACKGROUND_ZH[: 3 if scene.relation is None else 2]
     return _on_background(scene, _texts_zh(scene), ways, colour=name)

@@ -162,7 +162,7 @@ def _add_health(app: FastAPI, server: Server) -> None:
 
 
 def _add_models(app: FastAPI, server: Server) -> None:
-    """What models there are."""
+    """Add the routes that list models."""
 
     def described(name: str, model: ServedModel) -> dict[str, Any]:
         loaded = server.batcher.has_loaded(model.version)

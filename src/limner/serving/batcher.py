@@ -78,7 +78,7 @@ class DrawerProtocol(Protocol):
         """
 
     def close(self) -> None:
-        """Draw no more."""
+        """Stop drawing, and free what drawing holds."""
 
 
 @dataclass(eq=False)

@@ -97,7 +97,7 @@ class ApiError(Exception):
         }
 
     def response(self) -> JSONResponse:
-        """The answer."""
+        """The error as an answer of HTTP."""
         return JSONResponse(self.body, self.status, headers=dict(self.headers))
 
 

@@ -20,11 +20,11 @@ class FairQueue:
         self._count = 0
 
     def __len__(self) -> int:
-        """Pictures that wait."""
+        """Number of pictures that wait."""
         return self._count
 
     def __iter__(self) -> Iterator[Waiting]:
-        """All of them, by user."""
+        """All pictures that wait, by user."""
         return itertools.chain.from_iterable(self._queues.values())
 
     def add(self, ticket: Ticket, numbers: Sequence[int]) -> None:

@@ -66,7 +66,7 @@ def add_gallery(
 def _add_search(
     app: FastAPI, gallery: Gallery, reader: Reader, user_of: Callable[[Request], str]
 ) -> None:
-    """What finds pictures."""
+    """Add the routes that find pictures."""
 
     @app.get("/v1/gallery", tags=["gallery"])
     def pictures(
@@ -100,7 +100,7 @@ def _add_search(
 
 
 def _add_pictures(app: FastAPI, gallery: Gallery, user_of: Callable[[Request], str]) -> None:
-    """What reads, judges and removes one picture."""
+    """Add the routes that read, judge and remove one picture."""
 
     def own(request: Request, name: str) -> GalleryPicture:
         user = user_of(request)

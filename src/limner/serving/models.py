@@ -76,7 +76,7 @@ class ModelVersion:
 
     @property
     def file(self) -> ModelFile:
-        """For who loads it."""
+        """The number, source and hash by which another process loads it."""
         return ModelFile(self.number, self.outline.source, self.outline.hash)
 
 
@@ -141,7 +141,7 @@ class Models:
 
     @classmethod
     def of(cls, generator: Generator) -> Models:
-        """One model in memory."""
+        """A single model that is in memory already."""
         source = generator.source
         name = generator.model.family if source is None else name_of(source)
         return cls([ServedModel(name, ModelVersion(generator, given=True))])

@@ -45,7 +45,7 @@ class RandomTextEncoder:
         return np.asarray(values / np.linalg.norm(values), np.float32)
 
     def encode(self, texts: Sequence[str]) -> TextFeatures:
-        """Features of B texts."""
+        """Features of B texts: tokens ``(B, L, D)``."""
         legal = canonical_all(texts)
         rows = np.array([self.vector(text) for text in legal], np.float32).reshape(-1, self.dim)
         pooled = torch.from_numpy(rows)

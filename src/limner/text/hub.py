@@ -84,7 +84,7 @@ class HubEncoder:
 
     @torch.inference_mode()
     def encode(self, texts: Sequence[str]) -> TextFeatures:
-        """Features of B texts."""
+        """Features of B texts: tokens ``(B, L, D)``, on the CPU."""
         return self.read(texts, self.network).to("cpu")
 
     def read(self, texts: Sequence[str], network: Any) -> TextFeatures:

@@ -399,7 +399,7 @@ class BatchLoader:
 
 
 def rows_of(batch: Batch, rows: slice) -> Batch:
-    """Some rows of a batch."""
+    """Some rows of a batch; its generator and progress stay."""
     whole = {each.name: getattr(batch, each.name) for each in fields(batch)}
     parts = {
         name: value[rows]

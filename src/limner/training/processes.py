@@ -93,7 +93,7 @@ class ProcessGroup:
         """Sum the gradients; a parameter that has none in any process keeps none."""
 
     def close(self) -> None:
-        """Leave the group."""
+        """Leave the process group."""
 
 
 class _DistributedGroup(ProcessGroup):

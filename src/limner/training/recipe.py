@@ -113,7 +113,7 @@ class DataSection(Section):
 
     @property
     def stores(self) -> list[str]:
-        """The paths, as a list."""
+        """Paths of the stores, as a list."""
         return [self.store] if isinstance(self.store, str) else list(self.store)
 
     @property

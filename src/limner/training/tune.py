@@ -59,7 +59,7 @@ class Space:
     log: bool = False
 
     def suggest(self, trial: optuna.Trial) -> Any:
-        """The value of a trial."""
+        """The value that optuna suggests for a trial."""
         if self.choices:
             # By number: optuna keeps plain values only, and a choice may be a list.
             number = trial.suggest_categorical(self.key, list(range(len(self.choices))))

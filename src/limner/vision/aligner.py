@@ -15,7 +15,7 @@ class Aligner(Identified, Protocol):
 
     @property
     def dim(self) -> int:
-        """E, numbers in a vector."""
+        """E, the length of a feature vector."""
 
     def encode_images(self, images: Tensor) -> Tensor:
         """``(B, 3, H, W)`` pictures in [-1, 1], of any size, to ``(B, E)`` of unit length."""

@@ -69,7 +69,7 @@ class Backbone(ABC):
 
     @cached_property
     def dim(self) -> int:
-        """Width of its states."""
+        """E, the width of its states."""
         return self.encode(probe()).pooled.shape[1]
 
     @torch.inference_mode()
