@@ -17,6 +17,7 @@ from limner.generation.scene_drawing import actors_of, in_order, spots_of
 from limner.models.settings import Settings
 from limner.scenes.cutout import cut_out_drawn, is_recoloured
 from limner.scenes.matte import matte_of
+from limner.text.greetings import greeting_of
 from limner.vision.images import on_white
 
 
@@ -269,6 +270,20 @@ def test_a_card_bears_its_greeting_above_what_shows_it(shipped, tmp_path):
     assert apart[:band].mean() < 2, "of 255: letters are not left out"
     edited = shipped.edit(card, "make the penguin bigger")
     assert (np.asarray(edited.image)[:band] == np.asarray(card.image)[:band]).all()
+
+
+def test_a_greeting_is_looked_for_once_a_prompt(shipped, monkeypatch):
+    """Its heading and its plainer words come from the same search, of some hundred patterns."""
+    texts = []
+
+    def counted(text, *args):
+        texts.append(text)
+        return greeting_of(text, *args)
+
+    for module in ("limner.generation.prompt_reader", "limner.text.rewording"):
+        monkeypatch.setattr(f"{module}.greeting_of", counted)
+    shipped.generate("a thank you card with an otter", seed=1)
+    assert len(texts) == 1
 
 
 def test_what_has_no_letters_is_told(shipped):
