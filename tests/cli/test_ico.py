@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from limner.errors import DataError, UsageError
-from limner.generation.ico import to_ico
+from limner.generation.ico import largest_file, to_ico
 from limner.generation.records import read_record
 from limner.generation.replay import same_pixels
 
@@ -38,6 +38,25 @@ def test_other_programs_read_every_size(side: int, sizes: set[int], mode: str):
             if mode == "RGBA":
                 assert frame.getpixel((0, 0))[3] == 0
         assert np.array_equal(np.asarray(found.convert(mode)), np.asarray(disc(side, mode)))
+
+
+@pytest.mark.parametrize(("mode", "bits"), [("RGB", 24), ("RGBA", 32)])
+@pytest.mark.parametrize("side", [256, 255, 64, 16])
+def test_the_directory_is_that_of_the_format(side: int, mode: str, bits: int):
+    """ICONDIR and ICONDIRENTRY: files one after the other, a side of 256 as 0."""
+    data = to_ico(disc(side, mode), {})
+    reserved, kind, count = struct.unpack_from("<HHH", data)
+    assert (reserved, kind) == (0, 1)
+    at = 6 + 16 * count
+    for number in range(count):
+        width, height, *rest, size, start = struct.unpack_from("<BBBBHHII", data, 6 + 16 * number)
+        assert rest == [0, 0, 1, bits] and width == height and start == at
+        with Image.open(BytesIO(data[start : start + size])) as file:
+            assert file.format == "PNG" and file.width % 256 == width
+        at += size
+    assert at == len(data)
+    with Image.open(BytesIO(largest_file(data))) as largest:
+        assert largest.size == (side, side)
 
 
 def test_a_drawn_icon_carries_its_record(cli, tiny_model: Path, tmp_path: Path):
