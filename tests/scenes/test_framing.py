@@ -63,3 +63,14 @@ def test_what_flies_is_between_the_heights_of_the_sky():
         flying = [each for each in spots if each.thing]
         assert len(flying) == 2
         assert all(each.top >= 0.05 - 1e-9 for each in flying)
+        (house,) = (each for each in spots if not each.thing)
+        assert house.top >= 0.85 * 0.42 - 1e-9, "it hardly reaches into the sky"
+        assert house.bottom == pytest.approx(room.ground)
+
+
+def test_where_nothing_stands_things_are_on_one_line():
+    actors = [actor("van", 60, 30), actor("car", 60, 30), actor("ambulance", 60, 30)]
+    spots = placed(actors, Room(ground=None))
+    assert len({round(each.bottom, 9) for each in spots}) == 1
+    lefts = [each.left for each in sorted(spots, key=lambda each: each.thing)]
+    assert lefts == sorted(lefts)

@@ -195,3 +195,50 @@ def test_things_look_as_large_as_a_power_of_their_lengths():
     assert house.width == pytest.approx(facts_of("house").length ** 0.38)
     assert house.width / chair.width == pytest.approx(ratio**0.38)
     assert apple.width / house.width == pytest.approx(0.34)
+
+
+def longest(spot: Spot) -> float:
+    return max(spot.width, spot.height)
+
+
+def test_the_far_row_of_many_upon_something_is_half_of_their_height_above_the_near_one():
+    many, _ = joined("on", actor("cat", count=5), actor("table", solid(120, 40)))
+    bottoms = sorted({round(each.bottom, 9) for each in many})
+    assert len(bottoms) == 2, "the near row, and the far one above it"
+    assert bottoms[1] - bottoms[0] == pytest.approx(0.48 * many[0].height)
+    far = [each for each in many if each.bottom < bottoms[1] - 1e-6]
+    assert len(far) == 2 and far[0].depth < many[-1].depth
+
+
+def test_what_is_on_a_table_stands_on_its_surface_which_is_seen_from_above():
+    """A top of 30 rows that is narrow at its far edge, on a leg."""
+    cut = np.zeros((100, 100, 4), np.float32)
+    for row in range(30):
+        cut[row, 30 - row : 70 + row] = 1
+    cut[30:, 45:55] = 1
+    (lamp,), (table,) = joined("on", actor("lamp", solid(20, 40)), actor("table", cut))
+    foot = (lamp.bottom - table.top) / table.height
+    assert 0.1 < foot < 0.3, "not on the far edge, and not before the near one"
+    assert lamp.depth > table.depth
+
+
+@pytest.mark.parametrize(("relation", "first", "second", "shares"), [
+    ("riding", actor("man", person()), actor("skateboard", solid(60, 12)), (0.6, 1.1)),
+    ("riding", actor("man", person()), actor("horse", solid(60, 50)), (0.6, 0.85)),
+    ("riding", actor("man"), actor("horse", solid(60, 50)), (0.45, 0.62)),
+    ("on", actor("man", person()), actor("chair", solid(40, 60)), (0.5, 0.8)),
+    ("on", actor("apple"), actor("plate", solid(60, 20)), (0.45, 0.62)),
+    ("in", actor("bird"), actor("birdcage", solid(40, 60)), (0.4, 0.5)),
+    ("in", actor("cat"), actor("window", solid(60, 60)), (0.45, 0.65)),
+    ("in", actor("man"), actor("boat", solid(80, 30)), (0.6, 0.85)),
+    ("under", actor("cat"), actor("tree", solid(40, 60)), (0.42, 0.6)),
+])  # fmt: skip
+def test_what_rests_on_something_is_within_shares_of_its_size(relation, first, second, shares):
+    (one,), (other,) = joined(relation, first, second)
+    low, high = shares
+    assert low - 1e-9 <= longest(one) / longest(other) <= high + 1e-9
+
+
+def test_who_is_longer_than_the_board_stays_so():
+    (man,), (board,) = joined("riding", actor("man", person()), actor("skateboard", solid(60, 12)))
+    assert longest(man) == pytest.approx(1.1 * longest(board))
