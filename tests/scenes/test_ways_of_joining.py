@@ -242,3 +242,30 @@ def test_what_rests_on_something_is_within_shares_of_its_size(relation, first, s
 def test_who_is_longer_than_the_board_stays_so():
     (man,), (board,) = joined("riding", actor("man", person()), actor("skateboard", solid(60, 12)))
     assert longest(man) == pytest.approx(1.1 * longest(board))
+
+
+def test_a_coat_leaves_a_large_head_with_low_eyes_free():
+    cut = np.zeros((100, 50, 4), np.float32)
+    cut[:60, 10:40] = cut[60:] = (0.9, 0.6, 0.2, 1)
+    cut[30:34, 15:19, :3] = cut[30:34, 31:35, :3] = 0
+    ((who,), (coat,)) = joined("wearing", actor("man", cut), actor("coat", solid(20, 20)))
+    eyes = who.top + 0.32 * who.height
+    assert coat.top > eyes + 0.1 * who.height
+
+
+def test_headphones_are_a_little_below_the_middle_of_a_face():
+    ((face,), (phones,)) = joined("wearing", actor("man"), actor("headphones", solid(40, 20)))
+    assert middle(phones)[0] == pytest.approx(middle(face)[0])
+    assert phones.width == pytest.approx(0.9 * face.width)
+    assert phones.bottom == pytest.approx(middle(face)[1] + 0.3 * phones.height)
+
+
+def test_a_coat_is_before_the_lower_part_of_a_body_and_below_a_face():
+    ((dog,), (coat,)) = joined(
+        "wearing", actor("dog", np.pad(person(), ((0, 0), (20, 20), (0, 0)), "edge")), actor("coat")
+    )
+    assert dog.top + 0.25 * dog.height < coat.top
+    assert coat.bottom == pytest.approx(dog.bottom - 0.04 * dog.height)
+    assert coat.depth > dog.depth
+    ((face,), (coat,)) = joined("wearing", actor("dog"), actor("coat"))
+    assert coat.top < face.bottom < coat.bottom and coat.depth < face.depth
