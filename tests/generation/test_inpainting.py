@@ -62,6 +62,20 @@ def test_what_the_model_sees_is_around_the_hole():
     assert MaskedPicture(pixels, box_mask((600, 400), (0, 0, 500, 300))).window == (0, -100, 600)
 
 
+def test_what_is_known_of_a_window_is_the_picture_with_its_edges_going_on_beyond():
+    """Of a wide picture the window is higher than it: rows above and below repeat the edge."""
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
+    picture = MaskedPicture(pixels, box_mask((60, 40), (0, 0, 50, 30)))
+    left, top, side = picture.window
+    assert (left, top, side) == (0, -10, 60)
+    known = picture.known(side)
+    seen = ((known.images[0].permute(1, 2, 0).numpy() + 1) * 127.5).round().astype(np.uint8)
+    wanted = np.pad(pixels, ((10, 10), (0, 0), (0, 0)), "edge")
+    outside = ~np.pad(box_mask((60, 40), (0, 0, 50, 30)), ((10, 10), (0, 0)), "edge")
+    assert (seen[outside] == wanted[outside]).all()
+    assert (known.hole[0, 0].numpy() == ~outside).all()
+
+
 def test_known_pixels_of_the_model_hold_nothing_of_the_hole():
     mask = box_mask((64, 64), (17, 13, 11, 19))
     for values in (0, 255):

@@ -65,6 +65,7 @@ def test_what_flies_is_between_the_heights_of_the_sky():
         assert all(each.top >= 0.05 - 1e-9 for each in flying)
         (house,) = (each for each in spots if not each.thing)
         assert house.top >= 0.85 * 0.42 - 1e-9, "it hardly reaches into the sky"
+        assert house.top < 0.6, "and is as large as there is room"
         assert house.bottom == pytest.approx(room.ground)
 
 
