@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from limner.scenes.cutout import Floats, to_pixels, without_background
-from limner.vision.masks import grown, parts_of
+from limner.scenes.cutout import Floats, to_pixels
+from limner.vision.masks import grown, parts_of, touching_border
 
 Pixels = NDArray[np.uint8]
 Colour = NDArray[np.float32]
@@ -33,6 +33,8 @@ _LIKE, _UNLIKE, _PAIR = 0.2, 0.2, 0.15
 greatest of that of one arm from the other's."""
 _AREA = (0.006, 0.08)
 """Least and greatest area of a forearm, of the figure's."""
+_PALE = 0.75
+"""Least channel of the background and of what is mostly that, at soft edges."""
 _EDGE, _SHADED = 3, 8
 """Pixels around a forearm that are its edge, and among which its shaded parts are."""
 _ASIDE, _DOWN = 0.035, 0.35
@@ -45,33 +47,33 @@ _HAND = 1.2
 
 
 class _Figure(NamedTuple):
-    """Somebody who stands, cut out.
+    """Somebody who stands on white.
 
     Attributes:
-        cut: ``(S, S, 4)``, premultiplied.
-        solid: ``(S, S)``, where it is.
-        top: its first row.
-        high: how many rows it has.
+        box: rows and columns of the picture that hold the figure.
+        rgb: ``(H, W, 3)`` in [0, 1], of that box.
+        solid: ``(H, W)``, where the figure is.
+        high: H.
         middle: the column about which it is symmetric.
     """
 
-    cut: Floats
+    box: tuple[slice, slice]
+    rgb: Floats
     solid: NDArray[np.bool_]
-    top: int
     high: int
     middle: float
 
     def rows(self, shares: tuple[float, float]) -> slice:
         """Those between two heights, in shares of its own."""
-        first, last = (self.top + round(share * self.high) for share in shares)
+        first, last = (round(share * self.high) for share in shares)
         return slice(first, last)
 
 
 class _Forearm(NamedTuple):
-    """One that hangs, in pixels.
+    """One that hangs, in pixels of the figure's box.
 
     Attributes:
-        mask: ``(S, S)``, where it is.
+        mask: ``(H, W)``, where it is.
         elbow: row and column of its upper end.
         length: from there to the end of the hand.
         radius: half its width.
@@ -93,7 +95,7 @@ def with_bent_arms(figure: Pixels, *, raised: bool = False) -> Pixels:
     Returns:
         ``(S, S, 3)``; the figure as it is where no two bare forearms are seen.
     """
-    seen = _measured(without_background(figure))
+    seen = _measured(figure)
     skin = None if seen is None else _colour_of_arms(seen)
     if seen is None or skin is None:
         return figure
@@ -109,21 +111,25 @@ def with_bent_arms(figure: Pixels, *, raised: bool = False) -> Pixels:
     else:
         bent = [(arm, (arm.elbow[0] + _DOWN * arm.length, seen.middle + side * _ASIDE * seen.high))
                 for side, arm in ((-1, left), (1, right))]  # fmt: skip
-    canvas: Floats = figure.astype(np.float32) / np.float32(255)
-    canvas[_taken_away(seen.cut, np.any([arm.mask for arm, _ in bent], 0), skin, clothes)] = 1
+    arms = np.any([arm.mask for arm, _ in bent], 0)
+    canvas = seen.rgb.copy()
+    canvas[_taken_away(seen, arms, skin, clothes)] = 1
     for arm, hand in bent:
         _paint(canvas, arm, hand, skin)
-    return to_pixels(canvas)
+    whole = figure.copy()
+    whole[seen.box] = to_pixels(canvas)
+    return whole
 
 
-def _measured(cut: Floats) -> _Figure | None:
-    """A cut-out figure with its measures; None where there is nothing."""
-    solid = cut[..., 3] > 0.5
+def _measured(pixels: Pixels) -> _Figure | None:
+    """A figure on white with its measures; None where there is nothing."""
+    rgb: Floats = pixels.astype(np.float32) / np.float32(255)
+    solid = ~touching_border(rgb.min(-1) > _PALE)
     if not solid.any():
         return None
     rows, columns = np.flatnonzero(solid.any(1)), np.flatnonzero(solid.any(0))
-    middle = float(columns[0] + columns[-1]) / 2
-    return _Figure(cut, solid, int(rows[0]), int(rows[-1] - rows[0]) + 1, middle)
+    box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    return _Figure(box, rgb[box], solid[box], len(rows), (len(columns) - 1) / 2)
 
 
 def _colour_of_arms(figure: _Figure) -> Colour | None:
@@ -131,11 +137,11 @@ def _colour_of_arms(figure: _Figure) -> Colour | None:
     found = []
     for turned in (False, True):
         way = slice(None, None, -1) if turned else slice(None)
-        seen, solid = figure.cut[figure.rows(_ROWS), way], figure.solid[figure.rows(_ROWS), way]
+        seen, solid = figure.rgb[figure.rows(_ROWS), way], figure.solid[figure.rows(_ROWS), way]
         edges = [(row, int(solid[row].argmax())) for row in np.flatnonzero(solid.any(1))]
         if not edges:
             return None
-        some = [seen[row, edge + _INSET[0] : edge + _INSET[1], :3] for row, edge in edges]
+        some = [seen[row, edge + _INSET[0] : edge + _INSET[1]] for row, edge in edges]
         found.append(np.median(np.concatenate(some), 0))
     if np.abs(found[0] - found[1]).max() > _PAIR:
         return None
@@ -147,13 +153,13 @@ def _colour_amid(figure: _Figure, rows: tuple[float, float]) -> Colour:
     """The median colour of the middle of a figure between two heights; black of nothing."""
     aside, middle = round(_AMID * figure.high), round(figure.middle)
     amid = figure.rows(rows), slice(middle - aside, middle + aside + 1)
-    seen = figure.cut[amid][..., :3][figure.solid[amid]]
+    seen = figure.rgb[amid][figure.solid[amid]]
     return np.median(seen, 0).astype(np.float32) if len(seen) else np.zeros(3, np.float32)
 
 
 def _forearm(figure: _Figure, skin: Colour, side: int) -> _Forearm | None:
     """The forearm at a side, 1 for the right; None where there is none of its own."""
-    like = figure.solid & (np.abs(figure.cut[..., :3] - skin).max(-1) < _LIKE)
+    like = figure.solid & (np.abs(figure.rgb - skin).max(-1) < _LIKE)
     like[: figure.rows((_SHOULDERS, 1)).start] = False  # the face has the same colour
     like &= (side * (np.arange(like.shape[1]) - figure.middle) > 0)[None]
     parts = parts_of(like)
@@ -175,15 +181,15 @@ def _forearm(figure: _Figure, skin: Colour, side: int) -> _Forearm | None:
 
 
 def _taken_away(
-    cut: Floats, arms: NDArray[np.bool_], skin: Colour, clothes: list[Colour]
+    figure: _Figure, arms: NDArray[np.bool_], skin: Colour, clothes: list[Colour]
 ) -> NDArray[np.bool_]:
     """Pixels of forearms, of their shaded parts, and of the mixed colours at their edges."""
     edge, shaded = _widened(arms, _EDGE), _widened(arms, _SHADED)
-    straight = cut[..., :3] / np.maximum(cut[..., 3:], 1e-6)
-    near = np.abs(straight - skin).max(-1)
-    others = np.min([np.abs(straight - each).max(-1) for each in clothes], 0)
-    gone = arms | (shaded & (near < others)) | (edge & (cut[..., 3] < 0.5))
-    parts = parts_of((cut[..., 3] > 0) & ~gone)
+    near = np.abs(figure.rgb - skin).max(-1)
+    others = np.min([np.abs(figure.rgb - each).max(-1) for each in clothes], 0)
+    pale = figure.rgb.min(-1) > _PALE
+    gone = arms | (shaded & figure.solid & (near < others)) | (edge & pale)
+    parts = parts_of(figure.solid & ~gone)
     sizes = np.bincount(parts.ravel())
     sizes[0] = 0
     pieces = (parts > 0) & (parts != int(sizes.argmax()))  # of a shaded hand
