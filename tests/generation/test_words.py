@@ -58,6 +58,8 @@ def read(reader: PromptReader, prompt: str) -> ReadPrompt:
         ("a couple dancing under the stars", ["woman dancing", "man dancing"]),
         ("a dancing couple", ["woman dancing", "man dancing"]),
         ("a couple on a bench", ["man", "woman", "bench"]),
+        ("a happy family on a bench", ["man", "woman", "girl", "bench"]),
+        ("a family of ducks on a bench", ["duck", "bench"]),
         ("an icon for settings", ["gear"]), ("下载图标", ["inbox tray"]),
         ("icono de buscar", ["magnifying glass tilted left"]), ("Einstellungen", ["gear"]),
         ("a wolf howling at the moon", ["wolf", "crescent moon"]),

@@ -6,7 +6,7 @@ from words with the colour.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -28,7 +28,9 @@ from limner.generation.partial_drawing import PartialDrawing, Seeded
 from limner.generation.placed import Placed
 from limner.generation.planned_scene import PlannedScene
 from limner.generation.prompts import quoted, warn
+from limner.generation.whole_persons import who_eats, who_reaches
 from limner.scenes.actors import Actor, Spot, extent, flies, looks_apart
+from limner.scenes.arms import with_bent_arms
 from limner.scenes.bodies import BODY_COLOURS, YOUNG, on_body
 from limner.scenes.contacts import ALIVE, resolve
 from limner.scenes.cutout import Floats, cut_out_drawn, paste_box, placement, to_image
@@ -57,6 +59,8 @@ _NARROW = {3: 0.62, 4: 0.45}
 _PAIR, _PAIR_GAP, _PAIR_WIDE, _MUCH_LARGER = 2, 0.06, 0.92, 1.12
 """Number of things that stand on one level; the gap between them and their width together with it,
 of the picture's side; factor from which on they are enlarged to that."""
+_COLOURED = 0.08
+"""Least mean difference of the channels of a thing of colours."""
 _MARGIN = 0.06
 """Beside and below things under a heading, of the side."""
 
@@ -160,10 +164,7 @@ def draw_things(
         sad = frowning(images[i])
         images[i] = images[i] if sad is None else sad
     if persons:
-        for i, body in zip(persons, bodies, strict=True):
-            colour = BODY_COLOURS.get(scene.parts[i])
-            whole = body if colour is None else wholly(body, colour)
-            images[i] = on_body(images[i], whole, young=scene.parts[i] in YOUNG)
+        _give_bodies(scene, images, dict(zip(persons, bodies, strict=True)))
     wanted = [thing.tint for thing in things] + [None] * (len(images) - len(things))
     cut = list(side_by_side(torch.get_num_threads()).map(tinted_or_plain, images, wanted))
     found, props = cut[: len(things)], cut[len(things) :]
@@ -192,6 +193,21 @@ def draw_things(
             shown = with_own_water(shown)
         drawn.append(shown if scene.setting is None else _within(shown, name, scene.setting))
     return drawn, [one for one in props if one is not None]
+
+
+def _give_bodies(
+    scene: PlannedScene,
+    images: list[NDArray[np.uint8]],
+    bodies: Mapping[int, NDArray[np.uint8]],
+) -> None:
+    """Make whole persons of heads, in place, with the arms of who holds or eats something bent."""
+    reaching, eating = who_reaches(scene), who_eats(scene)
+    for i, body in bodies.items():
+        colour = BODY_COLOURS.get(scene.parts[i])
+        whole = body if colour is None else wholly(body, colour)
+        if i in reaching or i in eating:
+            whole = with_bent_arms(whole, raised=i in eating)
+        images[i] = on_body(images[i], whole, young=scene.parts[i] in YOUNG)
 
 
 def _within(drawn: DrawnThing, name: str, setting: Setting) -> DrawnThing:
@@ -305,6 +321,7 @@ def _floats(spot: Spot, names: Sequence[str], lighting: Lighting) -> bool:
 
 def actors_of(scene: PlannedScene, cuts: Sequence[Floats]) -> list[Actor]:
     """The kinds of things of a scene as they are drawn."""
+    reaching = who_reaches(scene) if any(map(_is_coloured, cuts)) else frozenset[int]()
     return [
         Actor(
             cut,
@@ -314,11 +331,17 @@ def actors_of(scene: PlannedScene, cuts: Sequence[Floats]) -> list[Actor]:
             hatted=wears_a_hat(name) or wears_a_hat(part),
             dressed=part == _DANCING,
             around=is_scarf(name),
+            reaching=number in reaching,
         )
-        for cut, name, part, thing in zip(
-            cuts, scene.names, scene.parts, scene.plan.things, strict=True
+        for number, (cut, name, part, thing) in enumerate(
+            zip(cuts, scene.names, scene.parts, scene.plan.things, strict=True)
         )
     ]
+
+
+def _is_coloured(cut: Floats) -> bool:
+    """Whether a thing is of colours; before a body in black ink nothing black is seen."""
+    return float(np.ptp(cut[..., :3], -1)[cut[..., 3] > 0.5].mean()) > _COLOURED
 
 
 def _level(spots: Sequence[Spot]) -> list[Spot]:

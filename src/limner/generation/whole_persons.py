@@ -16,9 +16,9 @@ from limner.generation.drawn_from import Grounding
 from limner.generation.planned_scene import PlannedScene
 from limner.models.concepts import ConceptIndex
 from limner.scenes.bodies import FROWNING, HEADS, STANDING, figures_of, head_and_pose
-from limner.scenes.contacts import resolve
+from limner.scenes.contacts import resolve, with_worn
 from limner.scenes.sentence import Link
-from limner.scenes.sizes import facts_of
+from limner.scenes.sizes import facts_of, singular
 from limner.text.base import TextEncoder
 from limner.text.names import bare
 
@@ -31,6 +31,17 @@ _DOING = re.compile(
     r"\w (?!(?:smil|cry|laugh|wink|frown|blush|sleep|wear|look)ing\b)[a-z]{2,}ing [a-z]"
 )
 """What English says behind somebody that he does with something which is not drawn."""
+_IN_HANDS = frozenset({"holding", "string", "umbrella", "eating", "before"})
+"""Ways in which something is in a hand."""
+_AT_SIDE = frozenset({"bag", "hat"})
+"""Roles of what hangs from one hand."""
+_WITH_HANDLES = frozenset({
+    "sword", "rod", "pole", "flag", "hammer", "axe", "wand", "racket", "spear", "trident", "ladder",
+    "bow", "arrow", "torch", "broom", "stick", "cane", "staff", "knife", "fork", "spoon",
+    "scissors", "microphone", "key", "shovel", "rake", "brush", "paintbrush", "mop", "saw", "oar",
+    "paddle", "shield", "bucket", "lantern", "leash", "whip", "banner", "sparkler", "wrench",
+})  # fmt: skip
+"""Names of what one hand holds by its handle."""
 _CLOTHES = frozenset({"garment", "trousers", "shoes", "bag"})
 """Roles of what is worn on a body."""
 
@@ -124,6 +135,47 @@ def _drives(scene: PlannedScene, number: int) -> bool:
         and facts_of(scene.names[link.second]).role == "vehicle"
         for link in scene.links
     )
+
+
+def who_reaches(scene: PlannedScene) -> frozenset[int]:
+    """Persons who hold one thing, in both hands and before the body, by their numbers.
+
+    What is carried at the side (bags, sticks, tools with handles) is not held so, nor one thing of
+    two.
+    """
+    things = [facts_of(name) for name in scene.names]
+    links = with_worn(things, scene.links)
+    ways = [(resolve(link.relation, things[link.first], things[link.second]), link)
+            for link in links]  # fmt: skip
+    found = set()
+    for number, who in enumerate(things):
+        bodied = bool(scene.figures) and scene.figures[number] is not None
+        if not (bodied or who.role == "person") or scene.plan.things[number].count > 1:
+            continue
+        held = [(way, link.second) for way, link in ways
+                if link.first == number and way in _IN_HANDS]  # fmt: skip
+        held += [("holding", link.first) for way, link in ways
+                 if link.second == number and way == "held by"]  # fmt: skip
+        if len(held) == 1 and _before_body(scene, *held[0]):
+            found.add(number)
+    return frozenset(found)
+
+
+def who_eats(scene: PlannedScene) -> frozenset[int]:
+    """Persons who eat or drink something, alone, by their numbers."""
+    return frozenset(
+        link.first
+        for link in scene.links
+        if _way(scene, link) == "eating" and scene.plan.things[link.first].count == 1
+    )
+
+
+def _before_body(scene: PlannedScene, way: str, thing: int) -> bool:
+    """Whether what somebody holds in a way is held in both hands."""
+    name = scene.names[thing]
+    last = name.split(" ")[-1]
+    handle = (singular(last) or last) in _WITH_HANDLES
+    return way == "holding" and facts_of(name).role not in _AT_SIDE and not handle
 
 
 def _way(scene: PlannedScene, link: Link) -> str:

@@ -38,6 +38,7 @@ class Actor:
         hatted: whether it has something on its head as it is drawn.
         dressed: whether it moves in a dress as it is drawn, over which none fits.
         around: whether it is a band around the neck of who wears it.
+        reaching: whether it holds one thing, with both hands and before its body.
     """
 
     cut: Floats
@@ -47,6 +48,7 @@ class Actor:
     hatted: bool = False
     dressed: bool = False
     around: bool = False
+    reaching: bool = False
 
     @property
     def aspect(self) -> float:

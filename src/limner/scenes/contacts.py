@@ -29,6 +29,8 @@ _CARRIED: frozenset[Role] = frozenset(
     {"food", "toy", "tool", "vessel", "plant", "box", "table", "seat", "plate"}
 )
 """What is carried where a word for wearing is said of it."""
+_IN_ARMS = 0.45
+"""Length in metres up to which what is as a table is held: a cake, a pumpkin."""
 _TABLE, _CUP, _LAMP = 0.6, 0.15, 1.1
 """Least length of a table in metres, a cake is shorter; greatest of a cup, a bowl is longer;
 greatest of a lamp or a cage that stands on a table, of the table's."""
@@ -37,6 +39,10 @@ _SUPPORTS: frozenset[Role] = frozenset({"table", "seat", "plate", "plant"})
 
 _OF_WHO: frozenset[Contact] = frozenset({"with", "holding", "doing", "eating", "riding"})
 """What is said of who wears something, though it stands behind that: *in a coat with a bag*."""
+
+
+_BY_HAND: frozenset[Contact] = frozenset({"holding", "eating"})
+"""What only somebody alive does, though it stands behind a thing: *on a chair reading a book*."""
 
 
 def resolve(relation: Contact, first: Facts, second: Facts) -> str:  # noqa: PLR0911
@@ -89,14 +95,18 @@ def _with(first: Facts, second: Facts) -> str:  # noqa: PLR0911
     if first.role in ALIVE and second.role == "umbrella":
         return "umbrella"
     small = second.length < 0.75 * first.length or second.role in ("umbrella", "floating")
-    if first.role in ALIVE and second.role in HANDY and small:
-        return "holding"
+    small |= second.role == "tool" and second.length < first.length  # a guitar
+    in_hand = second.role in HANDY or (second.role == "table" and second.length < _IN_ARMS)
+    if first.role in ALIVE and in_hand and small:
+        return _holding(first, second)
     return "beside"
 
 
 def _on(first: Facts, second: Facts) -> str:
     if second.role in ("ridden", "board") and first.role in (*ALIVE, "thing"):
         return "riding"
+    if first.role == "being" and second.role == "person":
+        return "held by"  # a cat on a lap
     if first.role in ALOFT and second.role not in ("board", "seat", "plate"):
         return "above"  # sobre, sopra, 위: they do not say whether it touches
     ways = {"plate": "plate", "seat": "seat", "boat": "in", "vessel": "in", "celestial": "over"}
@@ -136,7 +146,8 @@ def _holding(first: Facts, second: Facts) -> str:
         return "beside"  # who builds a snowman
     if second.role in ("umbrella", "floating"):
         return "umbrella" if second.role == "umbrella" else "string"
-    large = second.role in ("table", "seat", "board", "vehicle")
+    large = second.role in ("seat", "board", "vehicle")
+    large |= second.role == "table" and second.length >= _IN_ARMS
     large |= second.length > first.length and second.role not in _LIGHT  # a hamster's flag
     return "before" if large else "holding"
 
@@ -147,6 +158,8 @@ def with_worn(things: Sequence[Facts], links: Sequence[Link]) -> list[Link]:
     *A woman in a raincoat with an umbrella* has it, and not the raincoat; *a man on a horse with a
     hat* wears it.
 
+    *A man on a chair reading a book* holds it, and not the chair.
+
     *A girl with a red hat, blue shoes and a scarf* wears all of them; *a man in a suit with a tie*
     wears the tie, and not the suit.
     """
@@ -156,8 +169,15 @@ def with_worn(things: Sequence[Facts], links: Sequence[Link]) -> list[Link]:
         for link in links
         if things[link.second].role in WORN and things[link.first].role in ALIVE
     }
+    upon = {
+        link.second: link.first
+        for link in links
+        if things[link.first].role in ALIVE and things[link.second].role not in ALIVE
+    }
     found = [
-        replace(link, first=by_clothes[link.first])
+        replace(link, first=upon[link.first])
+        if link.relation in _BY_HAND and link.first in upon
+        else replace(link, first=by_clothes[link.first])
         if link.first in by_clothes and link.relation in _OF_WHO
         else link
         for link in links

@@ -19,6 +19,13 @@ _FIGURE = 0.6
 head."""
 _LAP = 0.84
 """Lower edge of who is carried, of the height of who carries him."""
+_STANDING, _AMID = (0.6, 0.44, (0.42, 0.66)), (0.76, 0.5, (0.36, 0.52))
+"""Height of both hands before the body, and least height of what they hold, so that no face is
+hidden, of the height of who holds; its least and greatest longer side, as beside a head: of who
+stands, and of who sits or is drawn with the shoulders alone."""
+_CHEEK, _BELOW_CHIN = 0.3, 0.55
+"""Middle of what a standing figure eats, from that of the head, of its breadth; how much of it is
+below the chin."""
 _GRIP, _ROWS = 0.12, 16
 """How far what is held reaches into the outline of who holds it, of the narrower; rows in which
 that is looked at."""
@@ -28,9 +35,12 @@ reaches, of the height; least width of the lower edge of its canopy, of its own.
 
 
 def hold(groups: Groups, i: int, j: int) -> None:
-    """Held in a hand, at a side; who is alive in the arms of a standing figure."""
+    """Held in a hand, at a side, or in both; who is alive in the arms of a standing figure."""
     if groups.is_figure(i) and groups.actors[j].facts.role in ALIVE:
         _carry(groups, i, j)
+        return
+    if groups.actors[i].reaching and groups.shapes[i].tall < 1.0:
+        _hold_before_body(groups, i, j)
         return
     share, side = groups.next_hand(i)
     _bunch(groups, j)
@@ -38,6 +48,19 @@ def hold(groups: Groups, i: int, j: int) -> None:
         who.left + share * who.width + side * (0.5 * box.width * s - 0.12 * who.width),
         who.top + 0.72 * who.height + 0.35 * box.height * s,
     ), (0.48, 0.7))  # fmt: skip
+    groups.merge(i, j, held)
+
+
+def _hold_before_body(groups: Groups, i: int, j: int) -> None:
+    """In both hands, before the belly and below the face."""
+    _bunch(groups, j)
+    hands, face, sizes = _STANDING if groups.is_figure(i) else _AMID
+    held = _held(groups, i, j, lambda who, box, s: (
+        who.left + 0.5 * who.width,
+        who.top + box.height * s + max(
+            face * who.height, hands * who.height - 0.5 * box.height * s
+        ),
+    ), sizes)  # fmt: skip
     groups.merge(i, j, held)
 
 
@@ -71,12 +94,26 @@ def _bunch(groups: Groups, j: int) -> None:
 def eat(groups: Groups, i: int, j: int) -> None:
     """What is eaten is at the mouth."""
     shape = groups.shapes[i]
+    if groups.is_figure(i) and groups.actors[i].facts.role == "person":
+        _eat_standing(groups, i, j)
+        return
     side = -1 if shape.head < 0.4 else 1
     held = _held(groups, i, j, lambda who, box, s: (
         who.left + shape.head * who.width + side * 0.42 * shape.breadth * who.width,
         who.top + (shape.crown + (0.78 if shape.tall == 1 else 0.7) * shape.tall) * who.height
         + 0.5 * box.height * s,
     ), (0.36, 0.5) if shape.tall == 1 else (0.3, 0.42))  # fmt: skip
+    groups.merge(i, j, held)
+
+
+def _eat_standing(groups: Groups, i: int, j: int) -> None:
+    """Below the mouth of a standing figure, beside the chin, so that the face is seen."""
+    shape = groups.shapes[i]
+    chin = shape.neck if shape.neck is not None else shape.crown + shape.tall
+    held = _held(groups, i, j, lambda who, box, s: (
+        who.left + (shape.head + _CHEEK * shape.breadth) * who.width,
+        who.top + chin * who.height + _BELOW_CHIN * box.height * s,
+    ), (0.3, 0.42), grip=0.0)  # fmt: skip
     groups.merge(i, j, held)
 
 

@@ -88,6 +88,7 @@ def _forms(name: str) -> Iterator[str]:
     head = re.split(r"\b(?:of|with|in|on|for|without|at)\b", name.casefold())[0]
     head = re.split(r"['’]s\s+(?=\w)", head)[-1]  # my son's party is no son
     words = re.findall(r"[\w-]+", head) or re.findall(r"[\w-]+", name.casefold())
+    yield " ".join(words[-2:])
     for word in reversed(words):
         yield from (word, word.removesuffix("s"), word.removesuffix("es"),
                     word.removesuffix("ies") + "y", word.replace("men", "man"))  # fmt: skip
@@ -126,5 +127,6 @@ def _facts() -> Mapping[str, Facts]:
     for role, length, names in read_table("limner.scenes", "sizes.tsv")[1:]:
         for entry in names.split():
             name, _, own = entry.partition("=")
+            name = name.replace("_", " ")
             found.setdefault(name, Facts(role, float(own or length)))  # type: ignore[arg-type]
     return found

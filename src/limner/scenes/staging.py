@@ -24,7 +24,7 @@ from limner.scenes.sentence import Link
 from limner.scenes.wearing import wear
 
 _TURNED = {"worn by": "wearing", "holds": "over", "carries": "in", "stands in": "full",
-           "bears": "on"}  # fmt: skip
+           "bears": "on", "held by": "holding"}  # fmt: skip
 """Ways that are others, of the second to the first."""
 _SHARED = frozenset({"on", "seat", "plate", "in", "inside", "over", "riding", "sheltered",
                      "umbrella"})  # fmt: skip
