@@ -47,6 +47,7 @@ _ON_AFTER = re.compile(r"\b(riding|playing) (?:on|in|with) (?=(?:an?|\w+) [a-z ]
 """Prepositions that other languages have where English has none."""
 _IN = re.compile(r"\bon (?=snow\b|(?:an? )?(?:\w+ )?trees?\b)")
 _FLYING_ON = re.compile(r"(?<=\bflying )on (?!an? (?:\w+ )?(?:carpet|broom|dragon|unicorn)\b)")
+_TOYS = re.compile(r"(?<=\bplaying )(?:in |on )?(?=an? (?:\w+ )?(?:ball|football|doll|toy)\b)")
 _BROOM = re.compile(r"(?<=\bflying )(?:with )?(?=an? (?:\w+ )?broom\b)")
 
 
@@ -89,7 +90,7 @@ def gloss(text: str, meaning: Callable[[str], str | None]) -> Gloss | None:
     english = " ".join("".join(said).split())
     english = _ON_AFTER.sub(r"\1 ", re.sub(r" (?=[,;:.!?])", "", english))
     english = _FLYING_ON.sub("over ", _IN.sub("in ", english))
-    english = _BROOM.sub("on ", english)
+    english = _TOYS.sub("with ", _BROOM.sub("on ", english))
     return Gloss(code, _HELD.sub(lambda match: quotes[int(match[1])], english))
 
 

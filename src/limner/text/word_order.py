@@ -97,7 +97,7 @@ def _chunks(words: Sequence[Word], glossary: Glossary) -> Iterator[_Chunk]:
     placed = ""
     for at, word in enumerate(words):
         kind = word.kind
-        if kind == "drop" or (kind == "counter" and _counts(open_)):
+        if kind == "drop" or (kind == "counter" and not _is_person(words, at, open_)):
             continue
         if kind in ("", "counter"):
             kind = _guessed(words, at, open_, after=after)
@@ -126,8 +126,13 @@ def _chunks(words: Sequence[Word], glossary: Glossary) -> Iterator[_Chunk]:
         yield _closed(open_)
 
 
-def _counts(chunk: _Chunk | None) -> bool:
-    return chunk is not None and bool(chunk.number or chunk.article) and not chunk.noun
+def _is_person(words: Sequence[Word], at: int, open_: _Chunk | None) -> bool:
+    """Whether what may stand between a number and its noun is a noun itself: *dua orang*."""
+    english = words[at].english
+    if open_ is None or open_.noun or not (open_.number or open_.article):
+        return bool(english)
+    behind = words[at + 1].kind if at + 1 < len(words) else "drop"
+    return bool(english) and behind not in ("noun", "")
 
 
 def _guessed(words: Sequence[Word], at: int, open_: _Chunk | None, *, after: bool) -> str:
