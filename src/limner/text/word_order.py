@@ -197,15 +197,18 @@ def _participles(chunks: list[_Chunk]) -> list[_Chunk]:
     """Chunks with verbs that stand before their noun behind it, with all that belongs to them."""
     found: list[_Chunk] = []
     for chunk in chunks:
+        worn = []  # file binen altın taçlı bir kraliçe
+        if chunk.kind == "noun" and [each.kind for each in found[-2:]] == ["participle", "placed"]:
+            worn = [found.pop()]
         if chunk.kind == "noun" and found and found[-1].kind == "participle":
             verb = found.pop()
             own: list[_Chunk] = []
             while found and found[-1].kind in ("noun", "placed", "phrase"):
                 own.append(found.pop())
             verb.kind = "verb"
-            found += [chunk, verb, *own]
+            found += [chunk, *worn, verb, *own]
         else:
-            found.append(chunk)
+            found += [*worn, chunk]
     return found
 
 
@@ -213,7 +216,7 @@ def _verbs(chunks: list[_Chunk], *, last: bool) -> list[_Chunk]:
     """Chunks with each verb behind the noun whose it is."""
     chunks = _without_postures(chunks)
     found: list[_Chunk] = []
-    for chunk in chunks:
+    for number, chunk in enumerate(chunks):
         if chunk.kind != "verb":
             found.append(chunk)
             continue
@@ -223,14 +226,24 @@ def _verbs(chunks: list[_Chunk], *, last: bool) -> list[_Chunk]:
         own = found[start:]
         if after_who:
             at = start
-        elif last and own and own[0].kind == "noun":
+        elif last and _has_moved(own, chunks[number + 1 :]):
             at = start + 1
+            while at < len(found) - 1 and (found[at].kind, found[at].english) == ("placed", "with"):
+                at += 1  # a queen with a crown, on an elephant
         else:
             at = len(found)
         behind = found[at:]
         found[at:] = [chunk, *(each for each in behind if each.kind == "noun"),
                       *(each for each in behind if each.kind != "noun")]  # fmt: skip
     return found
+
+
+def _has_moved(before: list[_Chunk], behind: list[_Chunk]) -> bool:
+    """Whether a verb stands behind what belongs to it, and not between that and its noun."""
+    if not before or before[0].kind != "noun":
+        return False
+    is_last = not behind or behind[0].kind in ("join", "who", "phrase")
+    return is_last or any(each.kind == "noun" for each in before[1:])
 
 
 def _without_postures(chunks: list[_Chunk]) -> list[_Chunk]:
