@@ -11,6 +11,7 @@ from typing import NamedTuple
 from limner.errors import CapabilityError, PromptError
 from limner.generation.drawn_from import Grounding
 from limner.generation.faces import with_faces
+from limner.generation.glossed_prompts import glossed
 from limner.generation.grounding import Grounder
 from limner.generation.looks import find_look, split_look
 from limner.generation.other_wordings import OtherWordings
@@ -29,7 +30,6 @@ from limner.scenes.sizes import facts_of
 from limner.scenes.top_colours import TopColour, top_colour
 from limner.text.base import TextEncoder, TextFeatures
 from limner.text.events import shown_event
-from limner.text.glossing import gloss, language_of
 from limner.text.greetings import greeting_of
 from limner.text.inscriptions import Inscription, inscription_of, without_name
 from limner.text.lexicon import languages_of
@@ -183,7 +183,7 @@ class PromptReader:
         words, style = split_style(prompt, self.styles)
         known = grounded and self.concepts is not None and self.concepts.named(words) is not None
         if planned and grounded and not known and style is None:
-            words = prompt = self._glossed(prompt)
+            words = prompt = glossed(prompt, self.concepts)
         said, name = without_name(prompt)
         asked = what_is_asked(said)
         if known or not (grounded or planned):
@@ -195,20 +195,6 @@ class PromptReader:
         heading = name if can_be_written(name) else ""
         read = PromptText(words, planned, grounded, heading=heading)
         return read, named or style, asked.transparent
-
-    def _glossed(self, text: str) -> str:
-        """A sentence of a language that is not read itself, word for word in English."""
-        concepts = self.concepts
-        if concepts is None or language_of(text) is None:
-            return text
-
-        def meaning(word: str) -> str | None:
-            known = concepts.named(word) if len(word) > 2 else None
-            return None if known is None or known.instance else known.caption
-
-        greeted = greeting_of(text, (), lambda each: concepts.named(each) is not None)
-        found = gloss(text, meaning) if greeted is None else None
-        return text if found is None else found.english
 
     def _grounds(self, settings: Settings) -> bool:
         if settings.grounding and self.concepts is None:
