@@ -276,6 +276,23 @@ def test_cards_bear_the_greeting(text, shown, heading):
     assert found == Greeting(shown, heading)
 
 
+@pytest.mark.parametrize(
+    ("text", "shown", "heading"),
+    [
+        ("Gefeliciteerd met je verjaardag!", "birthday cake", "Gefeliciteerd met je verjaardag"),
+        ("gefeliciteerd Anna", "birthday cake", "Gefeliciteerd Anna"),
+        ("grattis på födelsedagen mamma", "mother, birthday-cake", "Grattis på födelsedagen"),
+        ("sto lat, babciu", "grandma, birthday-cake", "Sto lat"),
+        ("selamat ulang tahun", "birthday cake", "Selamat ulang tahun"),
+        ("god jul", "Christmas tree", "God jul"), ("tusen takk", "heart with ribbon", "Tusen takk"),
+        ("יום הולדת שמח", "birthday cake", "יום הולדת שמח"),
+    ],
+)  # fmt: skip
+def test_greetings_of_languages_with_a_glossary(text, shown, heading):
+    found = greeting_of(text, languages_of(text), SHOWN.__contains__)
+    assert found == Greeting(shown, heading)
+
+
 def test_what_a_poster_is_for_is_shown():
     assert reworded("a poster for our bake sale", ("en",), set().__contains__) == (
         "a cupcake, a cookie and a pie"

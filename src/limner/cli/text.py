@@ -89,13 +89,15 @@ _PLACES = {"left": "left of", "right": "right of", "above": "above", "below": "b
 def _plan(encoder: TextEncoder, prompt: str) -> dict[str, Any] | None:
     """What the planner reads in a prompt; None where it cannot read with this encoder."""
     from limner.errors import UsageError
+    from limner.generation.glossed_prompts import glossed
     from limner.generation.scene_planning import ScenePlanner
 
     try:
         planner = ScenePlanner(encoder)
     except UsageError:
         return None
-    scene = planner.understand([prompt], encoder.encode([prompt]))[0]
+    said = glossed(prompt, None)
+    scene = planner.understand([said], encoder.encode([said]))[0]
     if scene is None:  # the prompt is drawn as it stands
         thing = {"words": prompt, "count": 1, "size": None, "colour": None}
         return {"things": [thing], "relation": None, "links": [], "setting": [],

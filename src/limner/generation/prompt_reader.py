@@ -11,6 +11,7 @@ from typing import NamedTuple
 from limner.errors import CapabilityError, PromptError
 from limner.generation.drawn_from import Grounding
 from limner.generation.faces import with_faces
+from limner.generation.glossed_prompts import glossed
 from limner.generation.grounding import Grounder
 from limner.generation.looks import find_look, split_look
 from limner.generation.other_wordings import OtherWordings
@@ -185,9 +186,11 @@ class PromptReader:
         grounded = self._grounds(settings)
         planned = self._scenes if settings.scenes is None else settings.scenes
         words, style = split_style(prompt, self.styles)
+        known = grounded and self.concepts is not None and self.concepts.named(words) is not None
+        if planned and grounded and not known and style is None:
+            words = prompt = glossed(prompt, self.concepts)
         said, name = without_name(prompt)
         asked = what_is_asked(said)
-        known = grounded and self.concepts is not None and self.concepts.named(words) is not None
         if known or not (grounded or planned):
             return PromptText(words, planned, grounded), style, asked.transparent
         plain, look = split_look(without_name(words)[0]) if style is None else (words, None)

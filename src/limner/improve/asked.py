@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from limner.errors import LimnerError
+from limner.generation.glossed_prompts import glossed
 from limner.generation.grounding import LEAST, Grounder
 from limner.generation.planned_scene import PlannedScene
 from limner.generation.prompts import collected, readable
@@ -124,7 +125,7 @@ class AskedReader:
         Raises:
             PromptError: it is no text that can be read.
         """
-        words = what_is_asked(readable(prompt)).subject
+        words = what_is_asked(glossed(readable(prompt), self._concepts)).subject
         if self._planner is None:
             return Asked(prompt, (AskedThing(words),))
         with collected():

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import NamedTuple
 
+from limner.text.glossaries import LANGUAGES, glossary_of
 from limner.text.names import bare, without_article
 from limner.text.persons import kind_of
 from limner.text.spelling import means_person
@@ -159,7 +160,7 @@ def _said(text: str, languages: Sequence[str], is_name: Callable[[str], bool]) -
     """
     if len(text) > _LONGEST_GREETING or is_name(text):
         return None
-    for language in (*languages, *_CARDS):  # of which short texts say little
+    for language in (*languages, *_languages()):  # of which short texts say little
         things, patterns = _greetings(language)
         found = (pattern.fullmatch(text) for pattern in patterns)
         for thing, match in zip(things, found, strict=True):
@@ -171,10 +172,11 @@ def _said(text: str, languages: Sequence[str], is_name: Callable[[str], bool]) -
             who = match["whom"] or match.groupdict().get("front")
             if not who:
                 return Greeting(thing, said)
-            if _is_name_of_somebody(who, language):
+            meant = _by_glossary(who, language)
+            if meant is None and _is_name_of_somebody(who, language):
                 return Greeting(thing, f"{said} {who}")
-            if _is_drawn(who, language, is_name):
-                return Greeting(f"{who}, {named}", said)
+            if meant is not None or _is_drawn(who, language, is_name):
+                return Greeting(f"{meant or who}, {named}", said)
     return None
 
 
@@ -183,6 +185,14 @@ def _is_drawn(who: str, language: str, is_name: Callable[[str], bool]) -> bool:
     meant = bare(who) if language == "en" else in_english(who, (language,)) or ""
     known = kind_of(who, language) or means_person(meant.split(" ")[-1]) or is_name(meant)
     return bool(known)
+
+
+def _by_glossary(who: str, language: str) -> str | None:
+    """Whom a word of a language that has a glossary means, in English; None where it has none."""
+    if language not in LANGUAGES:
+        return None
+    (word, _), *more = glossary_of(language).read([who.casefold()], lambda _: None)
+    return word.english if word.kind == "noun" and not more else None
 
 
 def _is_name_of_somebody(who: str, language: str) -> bool:
@@ -209,6 +219,11 @@ def _upper(match: re.Match[str]) -> str:
     return match[0].upper()
 
 
+def _languages() -> Sequence[str]:
+    """The languages of the greetings."""
+    return table("greetings.tsv")[0][1:]
+
+
 @cache
 def _greetings(language: str) -> tuple[Sequence[str], Sequence[re.Pattern[str]]]:
     """Things, and for each the pattern of a text that is a greeting which it shows."""
@@ -221,7 +236,7 @@ def _greetings(language: str) -> tuple[Sequence[str], Sequence[re.Pattern[str]]]
     also = (
         rf"(?: {_ON_CARDS[language]} (?P<also>.+))?" if language in _ON_CARDS else "(?P<also>(?!))?"
     )
-    behind = rf"{_CARDS[language]}(?:{also}|{_TO_WHOM})[\s!！.。~]*"
+    behind = rf"{_CARDS.get(language, '')}(?:{also}|{_TO_WHOM})[\s!！.。~]*"
     patterns = [
         re.compile(rf"{before}(?P<said>(?:{row[number]}){_YEAR}){behind}", re.IGNORECASE)
         for row in rows

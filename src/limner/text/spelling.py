@@ -323,6 +323,11 @@ def is_english(words: Iterable[str]) -> bool:
     return not LATIN["en"].stops.isdisjoint(word.casefold() for word in words)
 
 
+def is_in_lists(word: str) -> bool:
+    """Whether a lower-case word is one of English other than a form of a verb or a pronoun."""
+    return word in _ranks() or word in _rare() or word in _persons()
+
+
 def _stems(word: str) -> Iterator[str]:
     """What a word may be a form of: *sitting* of *sit*, *unhappily* of *happy*."""
     forms = [word]

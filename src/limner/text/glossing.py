@@ -1,0 +1,160 @@
+"""Sentences of languages that are not read themselves, word for word in English.
+
+*Masanın üstünde uyuyan iki kedi* is *two cats sleeping on a table*: words are looked up in the
+language's glossary (:mod:`limner.text.glossaries`) and put in the order of English
+(:mod:`limner.text.word_order`). All that reads English then reads them. Words that are not known
+stay as they are.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+from limner.text.glossaries import LANGUAGES, Word, glossary_of
+from limner.text.lexicon import LATIN
+from limner.text.spelling import is_in_lists
+from limner.text.vocabulary import in_english
+from limner.text.word_order import ordered
+
+_LONGEST = 300
+"""Characters of a text that is looked at."""
+_LEAST = 2
+"""Words of a text that is; a name alone is known by its spelling in most languages."""
+_ENOUGH = 1.8
+"""Words that its glossary has to know; forms of words count a little less."""
+_KNOWN = 0.7
+"""Part of a text's words that its glossary has to know."""
+_TOKEN = re.compile(r"[^\W_][\w\u0300-\u036f]*(?:['’ʼ\u200c-][\w\u0300-\u036f]+)*")
+_PART = re.compile(r"(\s*[,;:.!?،؛؟]+(?:\s+|$)|\s+[-–—]\s+|\n+)")
+_QUOTED = re.compile(r"[\"“„«]([^\"“”„«»]*)[\"“”»]|(?<!\w)['‘]([^'’]*)['’](?!\w)")
+_HELD = re.compile(r"quote(\d+)quote")
+_OTHERS = ("en", "es", "fr", "de", "it", "pt")
+"""Languages whose sentences are read, in the same script as those of most glossaries."""
+_ALIKE = {"uk": "ru", "fa": "ar"}
+"""Languages whose sentences are not read, and those that are in the same script."""
+_ALL = 0.9
+"""Part of the words that has to be known where no letter tells the language, ``_SURE`` words at
+least, and ``_MARGIN`` more than in any other."""
+_SURE, _MARGIN = 4, 2
+_FUNCTION_WORD = 3
+"""Letters of the words that say least of the language of a text in another script."""
+_ON_AFTER = re.compile(r"\b(riding|playing) (?:on|in|with) (?=(?:an?|\w+) [a-z ]*\b(?:"
+                       r"bicycle|horse|motorcycle|guitar|piano|violin|drums?|trumpet|flute|"
+                       r"elephant|camel|donkey|skateboard|scooter|bus|train|car)s?\b)")  # fmt: skip
+"""Prepositions that other languages have where English has none."""
+_IN = re.compile(r"\bon (?=snow\b|(?:an? )?(?:\w+ )?trees?\b)")
+_FLYING_ON = re.compile(r"(?<=\bflying )on (?!an? (?:\w+ )?(?:carpet|broom|dragon|unicorn)\b)")
+_TOYS = re.compile(r"(?<=\bplaying )(?:in |on )?(?=an? (?:\w+ )?(?:ball|football|doll|toy)\b)")
+_BROOM = re.compile(r"(?<=\bflying )(?:with )?(?=an? (?:\w+ )?broom\b)")
+
+
+class Gloss(NamedTuple):
+    """A text word for word in English.
+
+    Attributes:
+        language: code of the language that it was in.
+        english: the text.
+    """
+
+    language: str
+    english: str
+
+
+def gloss(text: str, meaning: Callable[[str], str | None]) -> Gloss | None:
+    """A text word for word in English; None where it is in no language that has a glossary.
+
+    Args:
+        text: canonical text.
+        meaning: the English name of what a name of any language is; None where it is none.
+    """
+    if len(text) > _LONGEST or text.isspace():
+        return None
+    code = language_of(text)
+    if code is None:
+        return None
+    quotes: list[str] = []
+    held = _QUOTED.sub(lambda match: _held(match, quotes), text)
+    glossary, said = glossary_of(code), []
+    parts = _PART.split(held)
+    for number, part in enumerate(parts):
+        if number % 2:
+            said.append(part)
+            continue
+        words = [_quoted(word) for word, _ in glossary.read(_tokens(part, code), meaning)]
+        if words and words[0].kind == "who" and said:
+            said[-1] = " "  # a boy, who rides a bicycle
+        said.append(ordered(words, glossary))
+    english = " ".join("".join(said).split())
+    english = _ON_AFTER.sub(r"\1 ", re.sub(r" (?=[,;:.!?])", "", english))
+    english = _FLYING_ON.sub("over ", _IN.sub("in ", english))
+    english = _TOYS.sub("with ", _BROOM.sub("on ", english))
+    return Gloss(code, _HELD.sub(lambda match: quotes[int(match[1])], english))
+
+
+def _held(match: re.Match[str], quotes: list[str]) -> str:
+    """A word that stands for what is quoted, which is not translated."""
+    quotes.append(match[0])
+    return f"quote{len(quotes) - 1}quote"
+
+
+def _quoted(word: Word) -> Word:
+    """A word, which is no noun where it stands for what is quoted."""
+    return word._replace(kind="phrase") if _HELD.fullmatch(word.english) else word
+
+
+@lru_cache(maxsize=4096)
+def language_of(text: str) -> str | None:
+    """The language with a glossary that a text is in; None where it may be in another.
+
+    It knows more of its words than any other does, and than English and its neighbours.
+    """
+    plain = _QUOTED.sub(" ", text)
+    counts = {code: _count(plain, code) for code in LANGUAGES}
+    code = max(counts, key=lambda each: counts[each])
+    tokens = _tokens(plain, code)
+    most = counts[code]
+    if len(tokens) < _LEAST or most < max(_ENOUGH, _KNOWN * len(tokens)):
+        return None
+    letters = glossary_of(code).letters
+    others = {other: _read_in(tokens, other) for other in _OTHERS}
+    if not letters:
+        return code if most > max(others.values()) else None
+    if not letters.isdisjoint(text.casefold()):
+        return code
+    if code in _ALIKE:
+        return code if _is_not(_ALIKE[code], tokens, code) else None
+    sure = len(tokens) >= _SURE and most >= _ALL * len(tokens)
+    return code if sure and most >= max(others.values()) + _MARGIN else None
+
+
+def _is_not(other: str, tokens: Sequence[str], code: str) -> bool:
+    """Whether all long words of a text are of a language, and fewer of one in the same script."""
+    long = [token for token in tokens if len(token) > _FUNCTION_WORD]
+    known = _count(" ".join(long), code)
+    return known >= _ALL * len(long) and known > _read_in(long, other)
+
+
+def _count(text: str, code: str) -> float:
+    """How many words of a text the glossary of a language has."""
+    return sum(known for _, known in glossary_of(code).read(_tokens(text, code), lambda _: None))
+
+
+def _read_in(tokens: Sequence[str], language: str) -> int:
+    """How many words of a text are of another language whose sentences are read."""
+    if language in _ALIKE.values():
+        return sum(in_english(token, (language,)) is not None for token in tokens)
+    if language == "en":
+        return sum(token in LATIN["en"].stops or is_in_lists(token) for token in tokens)
+    return sum(
+        token in LATIN[language].stops or in_english(token, (language,)) is not None
+        for token in tokens
+    )
+
+
+def _tokens(text: str, code: str) -> list[str]:
+    text = text.replace("İ", "i")
+    text = text.replace("I", "ı") if code == "tr" else text
+    return [match[0].casefold().replace("’", "'") for match in _TOKEN.finditer(text)]
