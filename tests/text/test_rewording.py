@@ -279,6 +279,9 @@ def test_greetings_are_shown_by_a_thing(text, plain):
          "Happy Birthday"),
         ("party invitation for a 5 year old with dinosaurs", "dinosaurs, party-popper",
          "You're Invited!"),
+        ("music festival poster", "music festival", "Music Festival"),
+        ("bachelorette party invitation for Anna", "party popper",
+         "Bachelorette Party for Anna"),
         ("eine Geburtstagskarte für Emma", "birthday cake", "Alles Gute zum Geburtstag Emma"),
     ],
 )  # fmt: skip
@@ -348,3 +351,18 @@ def test_to_whom_something_is_given_or_taught(text, plain):
 )  # fmt: skip
 def test_times_measures_and_what_is_loved(text, plain):
     assert reworded(text, ("en",), set().__contains__) == plain
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("a man in a spacesuit", "a astronaut"), ("a burning house", "a fire in front of a house"),
+        ("a cat in a police uniform", "a cat with a police-car-light"),
+        ("students falling asleep in class", "students with zzz next to a blackboard"),
+        ("two cats fighting", "two cats"), ("save the bees", "bees and a green-heart"),
+        ("people", "a man, a woman, a boy and a girl"),
+    ],
+)  # fmt: skip
+def test_uniforms_fires_and_classes(text, plain):
+    known = {"cat", "cats", "bees", "police car light", "students"}
+    assert reworded(text, ("en",), known.__contains__) == plain

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import NamedTuple
 
+from limner.text.events import shown_event
 from limner.text.first_names import is_first_name
 from limner.text.names import bare, without_article
 from limner.text.persons import kind_of
@@ -89,6 +90,16 @@ _POSTERS = {
     "pt": r"(?:um )?(?:cartaz|p[oô]ster|panfleto) (?:para|d[eoa]) (?:noss[oa] )?",
 }  # fmt: skip
 """How it is said what a poster is for."""
+_POSTER_BEHIND = re.compile(
+    r"(?:an? |the |our |my )?(?:(?:cute|nice|funny|simple|cool|colou?rful) )?"
+    r"(?P<what>(?:[\w'’-]+ ){0,3}(?:festival|concert|play|show|fair|market|tournament|exhibition|"
+    r"contest|competition|marathon|race|workshop|conference|fundraiser|carnival|parade|party|"
+    r"shower|dinner|brunch|ceremony|recital|gala)) "
+    r"(?:posters?|flyers?|leaflets?|banners?|invitations?|invites?)"
+    r"(?: for (?P<whom>\S.{0,28}))?",
+    re.IGNORECASE,
+)
+"""The same behind what it is for, and the name of whom it is for: *music festival poster*."""
 
 
 class Greeting(NamedTuple):
@@ -126,7 +137,17 @@ def _poster(text: str, languages: Sequence[str]) -> Greeting | None:
         if match is not None:
             what = without_article(match["what"])
             return Greeting(what, _headline(what, language))
-    return None
+    match = _POSTER_BEHIND.fullmatch(text) if "en" in languages else None
+    whom = "" if match is None or not match["whom"] else match["whom"]
+    if match is None or (whom and not _is_name_of_somebody(whom, "en")):
+        return None
+    what = match["what"]
+    party = what.casefold().endswith("party") and shown_event(what, ("en",)) is None
+    heading = _headline(what, "en")
+    return Greeting(
+        "party popper" if party else what,
+        f"{heading} for {_headline(whom, 'en')}" if whom else heading,
+    )
 
 
 def _card(text: str, languages: Sequence[str], is_name: Callable[[str], bool]) -> Greeting | None:

@@ -148,6 +148,8 @@ _SIGN_FOR = re.compile(
     re.IGNORECASE,
 )
 """Signs of somebody's business."""
+_LOGO_BEHIND = re.compile(r" logos?$", re.IGNORECASE)
+"""The same behind whose it is: *pet shop logo*."""
 _CALLED = re.compile(r"(?<=\w\w),? (?:called|named|by the name of) .{1,40}$", re.IGNORECASE)
 """What a business is called."""
 _BUSINESSES = {
@@ -344,7 +346,7 @@ def subject(phrase: str) -> str:
                 name = shorter.rstrip(" ?？") or shorter
                 break
     name = _LOOKS.sub(lambda match: match["article"] or "", _FOR.sub("", name))
-    if name != phrase and _SIGN_FOR.search(phrase):
+    if name != phrase and (_SIGN_FOR.search(phrase) or _LOGO_BEHIND.search(phrase)):
         name = _CALLED.sub("", name)
         name = _BUSINESS.sub("", name) or name
         name = _BEFORE_BUSINESS.sub("", name) or name
