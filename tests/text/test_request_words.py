@@ -16,6 +16,7 @@ from limner.text.request_words import subject, what_is_asked
         ("un dessin d'un chat", "un chat"), ("ein Logo für unsere Bäckerei", "unsere Bäckerei"),
         ("帽子の絵を描いて", "帽子"), ("고양이 그림", "고양이"), ("heart icon", "heart"),
         ("logo for a flower shop called Rosie's", "a flower"), ("pet shop logo", "pet"),
+        ("a suitcase with stickers", "a suitcase with stickers"),
         ("logo para una tienda de flores", "flores"), ("a pic of a cat lol", "a cat"),
         ("omg a pizza pls", "omg a pizza"), ("u got a pizza?", "a pizza"),
         ("where does the sun sleep?", "the sun"), ("why is the sky blue?", "the blue sky"),

@@ -337,6 +337,8 @@ def subject(phrase: str) -> str:
         else:
             name = next(filter(None, question.groups()))
     while (shorter := _KINDS_BEHIND.sub("", name)) not in ("", name):
+        if shorter.rpartition(" ")[2].casefold() in _FUNCTION_WORDS:
+            break  # a suitcase with stickers
         name = shorter
     titled = _TITLE.sub("", name)
     name = titled if has_article(titled) or _NUMBERED.match(titled) else name
