@@ -361,8 +361,14 @@ def test_times_measures_and_what_is_loved(text, plain):
         ("students falling asleep in class", "students with zzz next to a blackboard"),
         ("two cats fighting", "two cats"), ("save the bees", "bees and a green-heart"),
         ("people", "a man, a woman, a boy and a girl"),
+        ("a man with an American flag", "a man with flag-united-states"),
+        ("the South Korean flag", "flag-south-korea"),
+        ("a dog that looks like a cloud", "a dog and a cloud"),
+        ("cat as a pirate", "cat with a pirate-hat"),
+        ("two robots shaking hands", "two robots next to a handshake"),
+        ("a mother reading to her kids", "a mother holding a book next to her kids"),
     ],
 )  # fmt: skip
-def test_uniforms_fires_and_classes(text, plain):
-    known = {"cat", "cats", "bees", "police car light", "students"}
+def test_uniforms_fires_classes_and_flags(text, plain):
+    known = {"cat", "cats", "bees", "police car light", "pirate hat", "students"}
     assert reworded(text, ("en",), known.__contains__) == plain
