@@ -20,6 +20,8 @@ NAMES = {"charlie chaplin", "Tom"}
         ("my uncle Bob and his dog", "my man and his dog"),
         ("Tom Hanks eating pizza", "a man eating pizza"),
         ("a girl named Anna", "a girl named Anna"),
+        ("my cat Luna on a sofa", "my cat on a sofa"),
+        ("our old dog Max", "our old dog"),
         ("a bob haircut", "a bob haircut"),
         ("John Deere tractor", "John Deere tractor"),
         ("the king of hearts", "the king of hearts"),

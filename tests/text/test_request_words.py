@@ -16,6 +16,8 @@ from limner.text.request_words import subject, what_is_asked
         ("un dessin d'un chat", "un chat"), ("ein Logo für unsere Bäckerei", "unsere Bäckerei"),
         ("帽子の絵を描いて", "帽子"), ("고양이 그림", "고양이"), ("heart icon", "heart"),
         ("logo for a flower shop called Rosie's", "a flower"), ("pet shop logo", "pet"),
+        ("youtube thumbnail of a man", "a man"), ("instagram post about coffee", "coffee"),
+        ("a seamless pattern of cats", "cats"), ("coloring page with a castle", "a castle"),
         ("a suitcase with stickers", "a suitcase with stickers"),
         ("logo para una tienda de flores", "flores"), ("a pic of a cat lol", "a cat"),
         ("omg a pizza pls", "omg a pizza"), ("u got a pizza?", "a pizza"),

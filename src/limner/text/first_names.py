@@ -21,6 +21,13 @@ _TITLES: Mapping[str, str] = {
     "king": "a king", "queen": "a queen", "prince": "a prince", "princess": "a princess",
 }  # fmt: skip
 """What stands before somebody's name, and who is drawn."""
+_OWN = re.compile(
+    r"(?P<who>\b(?i:my|our|his|her|their) (?:\w+ )?(?:cat|dog|kitten|puppy|horse|pony|rabbit|"
+    r"bunny|hamster|parrot|bird|turtle|guinea pig|son|daughter|brother|sister|friend|boyfriend|"
+    r"girlfriend|husband|wife|teacher|boss|baby|cousin|neighbou?r|mom|mum|dad)),? [A-Z][a-z]+"
+    r"(?=$|[,.!?]| [a-z])"
+)
+"""What an own animal or relative is called."""
 _JOINS = (
     r"and|with|without|in|on|at|by|near|under|behind|beside|next|is|are|was|who|has|holds?|wears?|"
     r"from|as|for|or|vs|versus|against|to|into|inside|over|walks?|runs?|eats?|plays?|"
@@ -43,7 +50,7 @@ def with_persons(text: str, is_name: Callable[[str], bool]) -> str:
     """
     if is_name(text) or is_name(bare(text)):
         return text
-    return _named().sub(_person, _titled().sub(_title, text))
+    return _named().sub(_person, _titled().sub(_title, _OWN.sub(r"\g<who>", text)))
 
 
 def is_first_name(word: str) -> bool:

@@ -74,12 +74,15 @@ _PICTURES = (
     r"picture|pic|image|img|emblem|crest|coat of arms"
     r"|photo(?:graph)?|drawing|sketch|doodle|painting|illustration|cartoon|clip ?art"
     r"|icon|logo|avatar|sticker|emoji|symbol|poster|outline|silhouette|graphic|portrait|render"
-    r"|rendering|mascot|pixel art|watercolou?r|line art|png|svg|vector"
+    r"|rendering|mascot|pixel art|watercolou?r|line art|png|svg|vector|thumbnail|emote|wallpaper"
+    r"|seamless pattern|close[- ]?up|top view|colou?ring page|caricature|tattoo design|sticker pack"
 )
 _KINDS = {
     "en": rf"(?:(?:(?!\w+ing )[\w-]+ ){{0,2}}(?:black and white )?"
     rf"(?:(?:{_PICTURES})s? (?:of|showing)"
-    r"|(?:picture|image|icon|logo)s? (?:for|with)|posters? with|(?:avatar|sticker|mascot)s? for) )",
+    r"|(?:picture|image|icon|logo)s? (?:for|with)|(?:avatar|sticker|mascot)s? for"
+    r"|(?:posters?|wallpapers?|colou?ring pages?|coat of arms|crest|thumbnails?) with"
+    r"|(?:(?:social media|instagram|facebook) posts?|infographics?) about) )",
     "es": r"(?:(?:dibujo|imagen|foto|[ií]cono|logo|logotipo|boceto|ilustraci[oó]n|pintura|retrato"
     r"|p[oó]ster(?! para)|acuarela) (?:\w+ )?(?:de|del|con|para) )",
     "fr": r"(?:(?:dessin|image|ic[oô]ne|logo|photo|croquis|affiche(?! pour)|illustration|"
