@@ -315,6 +315,7 @@ def test_what_is_no_greeting(text):
         ("baking cookies with grandma", "a person baking cookies with grandma"),
         ("making the bed", "a person making the bed"),
         ("waiting for the bus", "a person next to the bus"),
+        ("something my mom likes", "something my mom likes"), ("drawing a cat", "a cat"),
         ("running shoes", "running shoes"), ("playing cards", "card-game-cards"),
         ("cleaning supplies", "cleaning supplies"), ("spring cleaning on the farm",
          "a broom, a bucket and a sponge on the farm"),
