@@ -32,6 +32,10 @@ from limner.text.tables import table
          "a basket, a sandwich and a watermelon on the grass by the lake"),
         ("our backyard bbq", ("en",), "a hot dog, a cut of meat and a fire on the grass"),
         ("breaking news", ("en",), "a newspaper and a microphone"),
+        ("data breach", ("en",), "a laptop, an unlocked and a warning"),
+        ("the water cycle", ("en",), "a sun, a cloud-with-rain and a droplet on the sea"),
+        ("something that makes me happy", ("en",), "a smiling face, a sun and a rainbow"),
+        ("a pile of laundry", ("en",), "a basket, a t-shirt and socks"),
         ("trick-or-treating", ("en",), "a ghost, a jack-o-lantern and candy at night"),
         ("Weihnachtskarte", ("en",), "a Christmas tree"),
         ("día de las elecciones", ("es",), "a ballot box and a person"),
@@ -56,6 +60,7 @@ def test_no_name_of_an_event_is_another_one_too():
 @pytest.mark.parametrize(
     ("text", "language"),
     [("the baby's bottle", "en"), ("mother’s day", "en"), ("the dog's bone", "en"),
+     ("it is 3 o'clock", "en"),
      ("une fille s'amuse", "fr"), ("elle s’assoit sur le banc", "fr")],
 )  # fmt: skip
 def test_a_possessive_is_english(text, language):

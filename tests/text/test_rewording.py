@@ -227,7 +227,8 @@ def test_suns_that_set_games_couples_and_meals(text, plain):
     assert reworded(text, ("en",), NAMES.__contains__) == plain
 
 
-SHOWN = {"birthday cake", "Christmas tree", "heart with ribbon", "bouquet", "sun", "coffee"}
+SHOWN = {"birthday cake", "Christmas tree", "heart with ribbon", "bouquet", "sun", "coffee",
+         "graduation cap", "ring", "party popper"}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -269,6 +270,21 @@ def test_greetings_are_shown_by_a_thing(text, plain):
         ("un cartel para el concierto de rock", "concierto de rock", "Concierto de rock"),
         ("une affiche pour la fête de l'école", "fête de l'école", "Fête de l'école"),
         ("grandma's birthday", "grandma with a birthday cake", ""),
+        ("graduation party invitation for Emma", "graduation cap", "Graduation Party for Emma"),
+        ("wedding invitation for anna and tom", "ring", "Wedding Invitation for Anna and Tom"),
+        ("birthday card for Emma", "birthday cake", "Happy Birthday Emma"),
+        ("Emma's party invitation", "party popper", "You're Invited Emma!"),
+        ("birthday card with a cat for Emma", "a cat, birthday-cake", "Happy Birthday Emma"),
+        ("birthday card for dad who loves fishing", "dad fishing, birthday-cake",
+         "Happy Birthday"),
+        ("birthday card for grandma who loves cats", "grandma, cats, birthday-cake",
+         "Happy Birthday"),
+        ("party invitation for a 5 year old with dinosaurs", "dinosaurs, party-popper",
+         "You're Invited!"),
+        ("music festival poster", "music festival", "Music Festival"),
+        ("bachelorette party invitation for Anna", "party popper",
+         "Bachelorette Party for Anna"),
+        ("eine Geburtstagskarte für Emma", "birthday cake", "Alles Gute zum Geburtstag Emma"),
     ],
 )  # fmt: skip
 def test_cards_bear_the_greeting(text, shown, heading):
@@ -310,3 +326,69 @@ def test_what_a_poster_is_for_is_shown():
 )
 def test_what_is_no_greeting(text):
     assert greeting_of(text, languages_of(text), {*SHOWN, "Christmas tree"}.__contains__) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("baking cookies with grandma", "a person baking cookies with grandma"),
+        ("making the bed", "a person making the bed"),
+        ("waiting for the bus", "a person next to the bus"),
+        ("something my mom likes", "something my mom likes"), ("drawing a cat", "a cat"),
+        ("running shoes", "running shoes"), ("playing cards", "card-game-cards"),
+        ("cleaning supplies", "cleaning supplies"), ("spring cleaning on the farm",
+         "a broom, a bucket and a sponge on the farm"),
+    ],
+)  # fmt: skip
+def test_what_nobody_is_said_to_do_is_done_by_a_person(text, plain):
+    assert reworded(text, ("en",), {"cleaning supplies"}.__contains__) == plain
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("a parrot teaching math to three monkeys",
+         "a parrot next to a blackboard and three monkeys"),
+        ("a doctor giving a vaccine to a child", "a doctor holding a vaccine next to a child"),
+        ("a boy giving his mother a flower", "a boy holding a flower next to his mother"),
+        ("a girl giving a speech", "a girl giving a speech"),
+    ],
+)  # fmt: skip
+def test_to_whom_something_is_given_or_taught(text, plain):
+    assert reworded(text, ("en",), set().__contains__) == plain
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("a clock showing 3 o'clock", "three-o’clock"), ("half past four", "four-thirty"),
+        ("a 3 meter tall giraffe", "a giraffe"), ("a ruler 30 cm long", "a ruler"),
+        ("a 2 liter bottle of milk", "a bottle of milk"), ("3 men", "3 men"),
+        ("a 5 year old boy", "a boy"), ("not a dog, a cat", "a cat"),
+        ("five ducks in a row", "five ducks"), ("we love pizza", "pizza and a red-heart"),
+        ("i love you so", "i love you so"),
+    ],
+)  # fmt: skip
+def test_times_measures_and_what_is_loved(text, plain):
+    assert reworded(text, ("en",), set().__contains__) == plain
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("a man in a spacesuit", "a astronaut"), ("a burning house", "a fire in front of a house"),
+        ("a cat in a police uniform", "a cat with a police-car-light"),
+        ("students falling asleep in class", "students with zzz next to a blackboard"),
+        ("two cats fighting", "two cats"), ("save the bees", "bees and a green-heart"),
+        ("people", "a man, a woman, a boy and a girl"),
+        ("a man with an American flag", "a man with flag-united-states"),
+        ("the South Korean flag", "flag-south-korea"),
+        ("a dog that looks like a cloud", "a dog and a cloud"),
+        ("cat as a pirate", "cat with a pirate-hat"),
+        ("two robots shaking hands", "two robots next to a handshake"),
+        ("a mother reading to her kids", "a mother holding a book next to her kids"),
+    ],
+)  # fmt: skip
+def test_uniforms_fires_classes_and_flags(text, plain):
+    known = {"cat", "cats", "bees", "police car light", "pirate hat", "students"}
+    assert reworded(text, ("en",), known.__contains__) == plain

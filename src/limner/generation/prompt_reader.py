@@ -36,6 +36,7 @@ from limner.text.lexicon import languages_of
 from limner.text.names import bare
 from limner.text.request_words import what_is_asked
 from limner.text.rewording import reworded_greeting
+from limner.text.signs import sign_of
 from limner.text.spelling import is_english, without_slips
 from limner.text.vocabulary import in_english
 
@@ -96,13 +97,19 @@ def _is_noun(text: str, languages: tuple[str, ...]) -> bool:
     return any(in_english(word, languages[1:]) is not None for word in text.split()[1:])
 
 
-def _inscription(text: str) -> Inscription | None:
+def _inscription(text: str, concepts: ConceptIndex | None) -> Inscription | None:
     """What is to be written on a thing; None for what somebody says or reads.
+
+    A text of the words of a sign, such as *wet floor*, is that sign unless a drawing has its name.
 
     Warns:
         PromptWarning: there are no letters for it.
     """
     languages = languages_of(text)
+    if concepts is not None and not concepts.named(text):
+        sign = sign_of(text, languages)
+        if sign is not None:
+            return sign
     found = inscription_of(text, languages)
     if found is None:
         return None
@@ -237,7 +244,7 @@ class PromptReader:
 
     def _read_one(self, ask: PromptText) -> ReadPrompt:
         concepts, scene = self.concepts if ask.grounded else None, None
-        written = _inscription(ask.text) if ask.planned else None
+        written = _inscription(ask.text, concepts) if ask.planned else None
         ask = ask._replace(text=without_slips(ask.text if written is None else written.rest))
         ask = _in_english_colours(ask, concepts)
         languages = languages_of(ask.text)
@@ -324,9 +331,10 @@ class PromptReader:
             ask.text, greeting, languages, lambda each: is_name(each, languages, concepts)
         )
         known = concepts.named(ask.text) or concepts.nearest(features.pooled)[0][0]
-        kind = known.instance or not concepts.colours_of(known.concept)
+        kind = known.instance or concepts.colours_of(known.concept) <= 1
         familiar = not kind and concepts.familiarity([ask.text], features.pooled)[0] >= WHOLE
-        if plain == ask.text or familiar:
+        is_known = concepts.named(ask.text) is not None or concepts.named(plain) is None
+        if plain == ask.text or (familiar and is_known):
             return encoded
         mixed = " " in plain and _HYPHENATED.search(plain)  # English names among other words
         spoken = languages if mixed else languages_of(plain)

@@ -277,6 +277,7 @@ def _are_things(
             in_english(_NUMBER.sub("", phrase), languages) is not None
             or is_name(phrase, languages, concepts)
             or facts_of(phrase) != UNKNOWN
+            or facts_of(phrase.rpartition(" ")[2]) != UNKNOWN  # a plane ticket
         )
         for phrase in phrases
     )

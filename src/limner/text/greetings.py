@@ -15,6 +15,8 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import NamedTuple
 
+from limner.text.events import shown_event
+from limner.text.first_names import is_first_name
 from limner.text.glossaries import LANGUAGES, glossary_of
 from limner.text.names import bare, without_article
 from limner.text.persons import kind_of
@@ -64,7 +66,16 @@ _ON_CARDS = {
 }  # fmt: skip
 """How it is said what else a card shows."""
 _TO_WHOM = r"[\s,，、!！]*(?:(?:to|a|à|für|per|para|für) )?(?P<whom>[^\s,，!！][^,，!！]{0,28})?"
-_FOR_WHOM = r"(?: (?:to|for|from|a|à|pour|für|von|para|per|de) (?P<whom>\S.{0,28}))?"
+_FOR = {"en": "to|for|from", "de": "für|von|an", "fr": "pour|à|de"}
+_FOR_OTHERS = "a|para|per|de"
+"""Before whom a card is for, and from."""
+_LOVED = re.compile(
+    r"(?P<who>.+?),? (?:who|that) (?:really )?(?:loves?|likes?|enjoys?|adores?|"
+    r"is (?:(?:crazy|mad) about|into)) (?:to )?(?P<what>.+)",
+    re.IGNORECASE,
+)
+"""What English says somebody likes to whom a card is given."""
+_DOING = re.compile(r"\w{3,}ing\b", re.IGNORECASE)
 _ZODIAC = frozenset({"leo", "virgo", "libra", "aries", "taurus", "gemini", "aquarius"})
 """Persons born under a sign, who are rather called so."""
 _YEAR = r"(?: ?\d{4}年?)?"
@@ -80,6 +91,16 @@ _POSTERS = {
     "pt": r"(?:um )?(?:cartaz|p[oô]ster|panfleto) (?:para|d[eoa]) (?:noss[oa] )?",
 }  # fmt: skip
 """How it is said what a poster is for."""
+_POSTER_BEHIND = re.compile(
+    r"(?:an? |the |our |my )?(?:(?:cute|nice|funny|simple|cool|colou?rful) )?"
+    r"(?P<what>(?:[\w'’-]+ ){0,3}(?:festival|concert|play|show|fair|market|tournament|exhibition|"
+    r"contest|competition|marathon|race|workshop|conference|fundraiser|carnival|parade|party|"
+    r"shower|dinner|brunch|ceremony|recital|gala)) "
+    r"(?:posters?|flyers?|leaflets?|banners?|invitations?|invites?)"
+    r"(?: for (?P<whom>\S.{0,28}))?",
+    re.IGNORECASE,
+)
+"""The same behind what it is for, and the name of whom it is for: *music festival poster*."""
 
 
 class Greeting(NamedTuple):
@@ -117,7 +138,17 @@ def _poster(text: str, languages: Sequence[str]) -> Greeting | None:
         if match is not None:
             what = without_article(match["what"])
             return Greeting(what, _headline(what, language))
-    return None
+    match = _POSTER_BEHIND.fullmatch(text) if "en" in languages else None
+    whom = "" if match is None or not match["whom"] else match["whom"]
+    if match is None or (whom and not _is_name_of_somebody(whom, "en")):
+        return None
+    what = match["what"]
+    party = what.casefold().endswith("party") and shown_event(what, ("en",)) is None
+    heading = _headline(what, "en")
+    return Greeting(
+        "party popper" if party else what,
+        f"{heading} for {_headline(whom, 'en')}" if whom else heading,
+    )
 
 
 def _card(text: str, languages: Sequence[str], is_name: Callable[[str], bool]) -> Greeting | None:
@@ -130,13 +161,35 @@ def _card(text: str, languages: Sequence[str], is_name: Callable[[str], bool]) -
             if match is None or not is_name(thing):
                 continue
             named = thing.replace(" ", "-")
-            who = match["whom"]
-            shown = match["also"] or (who if who and _is_drawn(who, language, is_name) else None)
-            if shown is None:
-                return Greeting(thing, heading)
+            who = match["whose"] or match["whom"]
+            liked = _LOVED.fullmatch(who) if who and language == "en" else None
+            who = who if liked is None else liked["who"]
+            called = who is not None and _is_name_of_somebody(who, language)
+            drawn = who if who and not called and _is_drawn(who, language, is_name) else ""
+            does = "" if liked is None else liked["what"]
+            # who loves fishing is drawn fishing
+            whom = [f"{drawn} {does}"] if drawn and _DOING.match(does) else [drawn, does]
+            parts = [*whom, match["also"], match["more"]]
+            shown = ", ".join(filter(None, parts))
+            said = _addressed(heading, _headline(who, language) if who and called else "")
+            if not shown:
+                return Greeting(thing, said)
             is_said = re.search(rf"\b{thing.split()[-1]}s?\b", shown, re.IGNORECASE)
-            return Greeting(shown if is_said else f"{shown}, {named}", heading)
+            return Greeting(shown if is_said else f"{shown}, {named}", said)
     return None
+
+
+def _addressed(heading: str, name: str) -> str:
+    """A greeting of ``cards.tsv`` with a name: *Happy Birthday Emma*, *Thank You*.
+
+    What is between brackets joins a name to it: *Wedding Invitation[ for]*.
+    """
+    said, _, joined = heading.partition("[")
+    if not name:
+        return said
+    end = re.search(r"\s?[!.]?$", said)
+    mark = end[0] if end is not None else ""
+    return f"{said.removesuffix(mark)}{joined.removesuffix(']')} {name}{mark}"
 
 
 def _birthday(text: str) -> Greeting | None:
@@ -197,6 +250,8 @@ def _by_glossary(who: str, language: str) -> str | None:
 
 def _is_name_of_somebody(who: str, language: str) -> bool:
     """Whether somebody is called by a name alone, which is written and not drawn: *Leo*, *Rose*."""
+    if all(map(is_first_name, re.split(r" (?:and|&|und|y|et|e) ", who))):
+        return True
     last = who.rpartition(" ")[2]
     return last[:1].isupper() and not any(_is_person(word, language) for word in who.split())
 
@@ -248,10 +303,15 @@ def _greetings(language: str) -> tuple[Sequence[str], Sequence[re.Pattern[str]]]
 def _cards(language: str) -> Sequence[tuple[str, str, re.Pattern[str]]]:
     """Things, the greetings that cards bear, and the patterns of texts that are such a card."""
     joined, before = _ON_CARDS.get(language), _CARDS_BEFORE.get(language, "")
-    also = "(?P<also>(?!))?" if joined is None else rf"(?: {joined} (?P<also>.+))?"
+    also, more = (
+        f"(?P<{group}>(?!))?" if joined is None else rf"(?: {joined} (?P<{group}>.+?))?"
+        for group in ("also", "more")
+    )
+    whom = rf"(?: (?:{_FOR.get(language, _FOR_OTHERS)}) (?P<whom>\S.{{0,28}}?))?"
+    whose = r"(?:(?P<whose>(?-i:[A-Z])\w+)['’]s? )?" if language == "en" else "(?P<whose>(?!))?"
     _, *rows = table("cards.tsv")
     return [
         (thing, heading,
-         re.compile(rf"{before}(?:{card})(?:{also}|{_FOR_WHOM})[\s!.]*", re.IGNORECASE))
+         re.compile(rf"{before}{whose}(?:{card}){also}{whom}{more}[\s!.]*", re.IGNORECASE))
         for code, card, thing, heading in rows if code == language
     ]  # fmt: skip

@@ -278,8 +278,8 @@ _SCRIPTS = (
 )  # fmt: skip
 
 
-_POSSESSIVE = re.compile(r"(?<=\w)['’]s\b")
-"""Of English, whose *s* alone is a word of French and Czech."""
+_POSSESSIVE = re.compile(r"(?<=\w)['’]s\b|\bo['’](?=clock\b)")
+"""Of English, whose *s* alone is a word of French and Czech, and *o* one of Portuguese."""
 
 
 def languages_of(text: str) -> tuple[str, ...]:

@@ -74,12 +74,15 @@ _PICTURES = (
     r"picture|pic|image|img|emblem|crest|coat of arms"
     r"|photo(?:graph)?|drawing|sketch|doodle|painting|illustration|cartoon|clip ?art"
     r"|icon|logo|avatar|sticker|emoji|symbol|poster|outline|silhouette|graphic|portrait|render"
-    r"|rendering|mascot|pixel art|watercolou?r|line art|png|svg|vector"
+    r"|rendering|mascot|pixel art|watercolou?r|line art|png|svg|vector|thumbnail|emote|wallpaper"
+    r"|seamless pattern|close[- ]?up|top view|colou?ring page|caricature|tattoo design|sticker pack"
 )
 _KINDS = {
     "en": rf"(?:(?:(?!\w+ing )[\w-]+ ){{0,2}}(?:black and white )?"
     rf"(?:(?:{_PICTURES})s? (?:of|showing)"
-    r"|(?:picture|image|icon|logo)s? (?:for|with)|posters? with|(?:avatar|sticker|mascot)s? for) )",
+    r"|(?:picture|image|icon|logo)s? (?:for|with)|(?:avatar|sticker|mascot)s? for"
+    r"|(?:posters?|wallpapers?|colou?ring pages?|coat of arms|crest|thumbnails?) with"
+    r"|(?:(?:social media|instagram|facebook) posts?|infographics?) about) )",
     "es": r"(?:(?:dibujo|imagen|foto|[ií]cono|logo|logotipo|boceto|ilustraci[oó]n|pintura|retrato"
     r"|p[oó]ster(?! para)|acuarela) (?:\w+ )?(?:de|del|con|para) )",
     "fr": r"(?:(?:dessin|image|ic[oô]ne|logo|photo|croquis|affiche(?! pour)|illustration|"
@@ -148,6 +151,8 @@ _SIGN_FOR = re.compile(
     re.IGNORECASE,
 )
 """Signs of somebody's business."""
+_LOGO_BEHIND = re.compile(r" logos?$", re.IGNORECASE)
+"""The same behind whose it is: *pet shop logo*."""
 _CALLED = re.compile(r"(?<=\w\w),? (?:called|named|by the name of) .{1,40}$", re.IGNORECASE)
 """What a business is called."""
 _BUSINESSES = {
@@ -335,6 +340,8 @@ def subject(phrase: str) -> str:
         else:
             name = next(filter(None, question.groups()))
     while (shorter := _KINDS_BEHIND.sub("", name)) not in ("", name):
+        if shorter.rpartition(" ")[2].casefold() in _FUNCTION_WORDS:
+            break  # a suitcase with stickers
         name = shorter
     titled = _TITLE.sub("", name)
     name = titled if has_article(titled) or _NUMBERED.match(titled) else name
@@ -344,7 +351,7 @@ def subject(phrase: str) -> str:
                 name = shorter.rstrip(" ?？") or shorter
                 break
     name = _LOOKS.sub(lambda match: match["article"] or "", _FOR.sub("", name))
-    if name != phrase and _SIGN_FOR.search(phrase):
+    if name != phrase and (_SIGN_FOR.search(phrase) or _LOGO_BEHIND.search(phrase)):
         name = _CALLED.sub("", name)
         name = _BUSINESS.sub("", name) or name
         name = _BEFORE_BUSINESS.sub("", name) or name

@@ -15,6 +15,7 @@ from functools import cache
 from limner.text.actions import BEFORE_VERB, with_actions
 from limner.text.costumes import in_costume
 from limner.text.events import shown_event
+from limner.text.first_names import with_persons
 from limner.text.greetings import Greeting, greeting_of
 from limner.text.lexicon import LATIN
 from limner.text.names import bare
@@ -154,6 +155,8 @@ def reworded_greeting(
         is_name: whether a phrase is a name of something that is drawn by itself.
     """
     text = text if greeting is None else greeting.shown
+    if languages[0] == "en":
+        text = with_persons(text, is_name)
     whole = _feeling(text) or shown_event(text, languages)
     if whole is not None or greeting is not None:
         return whole or text
