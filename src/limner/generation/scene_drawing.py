@@ -28,6 +28,7 @@ from limner.generation.partial_drawing import PartialDrawing, Seeded
 from limner.generation.placed import Placed
 from limner.generation.planned_scene import PlannedScene
 from limner.generation.prompts import quoted, warn
+from limner.generation.whole_animals import made_whole
 from limner.scenes.bodies import BODY_COLOURS, YOUNG, on_body
 from limner.scenes.contacts import ALIVE, resolve
 from limner.scenes.cutout import Floats, cut_out_drawn, paste_box, placement, to_image
@@ -80,7 +81,7 @@ def draw_scene(
     if transparent and scene.plan.things:
         scene = replace(scene, setting=None, props=(), prop_features=None)
     asks = scene.plan.things or scene.props
-    drawn, props = (yield from draw_things(scene, encoder, seeds)) if asks else ([], [])
+    drawn, props = (yield from draw_things(scene, encoder, seed, seeds)) if asks else ([], [])
     placed.cuts, placed.pixels = _as_worn(scene, drawn), [one.pixels for one in drawn]
     placed.words = scene.parts
     placed.on_white = scene.setting is None and scene.plan.background is None
@@ -132,7 +133,7 @@ def _holds(link: Link, facts: Sequence[Facts], number: int) -> bool:
 
 
 def draw_things(
-    scene: PlannedScene, encoder: TextEncoder, seeds: Sequence[int] = ()
+    scene: PlannedScene, encoder: TextEncoder, seed: int, seeds: Sequence[int] = ()
 ) -> Generator[Seeded, Sequence[Image.Image], tuple[list[DrawnThing], list[DrawnThing]]]:
     """Each thing as it is drawn, recoloured where the plan says so, and the setting's props.
 
@@ -142,6 +143,7 @@ def draw_things(
     Args:
         scene: what to draw.
         encoder: of the words with a colour.
+        seed: of the picture.
         seeds: by which the first things are drawn; the others have that of the picture.
     """
     own = [*seeds, *[None] * len(scene.parts)][: len(scene.parts)]
@@ -163,6 +165,7 @@ def draw_things(
             colour = BODY_COLOURS.get(scene.parts[i])
             whole = body if colour is None else wholly(body, colour)
             images[i] = on_body(images[i], whole, young=scene.parts[i] in YOUNG)
+    images = yield from made_whole(scene, images, seed)
     wanted = [thing.tint for thing in things] + [None] * (len(images) - len(things))
     cut = list(side_by_side(torch.get_num_threads()).map(tinted_or_plain, images, wanted))
     found, props = cut[: len(things)], cut[len(things) :]
