@@ -38,6 +38,7 @@ from limner.scenes.landscape import has_water, lighting_of, paint, room_of, veil
 from limner.scenes.layout import Relation, arrange
 from limner.scenes.lettering import HEADING, write, write_heading
 from limner.scenes.lighting import Lighting, afloat, cast, lit, outlined, shines, standing
+from limner.scenes.outlines import without_shadow
 from limner.scenes.places import Setting
 from limner.scenes.scarves import as_worn, is_scarf
 from limner.scenes.sentence import Link
@@ -197,14 +198,14 @@ def draw_things(
 
 
 def _within(drawn: DrawnThing, name: str, setting: Setting) -> DrawnThing:
-    """A thing without a sky or water of its own, where its setting has them."""
+    """A thing without a sky, water or shadow of its own, where its setting has them."""
     seen = None
     if has_own_sky(name):
         seen = without_sky(drawn.cut)
     elif facts_of(name).role == "boat" and has_water(setting):
         recoloured = drawn.uncoloured is not drawn.pixels
         seen = without_water(drawn.cut, cut_out_drawn(drawn.uncoloured) if recoloured else None)
-    return drawn if seen is None else drawn._replace(cut=seen)
+    return drawn._replace(cut=without_shadow(drawn.cut if seen is None else seen))
 
 
 def _hats(scene: PlannedScene) -> dict[int, str]:
@@ -316,9 +317,10 @@ def actors_of(scene: PlannedScene, cuts: Sequence[Floats]) -> list[Actor]:
             hatted=wears_a_hat(name) or wears_a_hat(part),
             dressed=part == _DANCING,
             around=is_scarf(name),
+            whole=number in scene.whole,
         )
-        for cut, name, part, thing in zip(
-            cuts, scene.names, scene.parts, scene.plan.things, strict=True
+        for number, (cut, name, part, thing) in enumerate(
+            zip(cuts, scene.names, scene.parts, scene.plan.things, strict=True)
         )
     ]
 
@@ -351,7 +353,9 @@ def in_order(scene: PlannedScene, actors: Sequence[Actor]) -> tuple[bool, Relati
     """
     simple, relation = apart(actors, scene.links)
     together = any(scene.figures) or any(link.relation not in _LOOSE for link in scene.links)
-    return scene.setting is None and simple and (relation is not None or not together), relation
+    under = relation in ("above", "below") and (any(scene.figures) or bool(scene.whole))
+    ordered = (relation is not None and not under) or not together
+    return scene.setting is None and simple and ordered, relation
 
 
 def spots_of(

@@ -20,7 +20,7 @@ from limner.generation.partial_drawing import Seeded
 from limner.generation.planned_scene import PlannedScene
 from limner.generation.whole_persons import is_doing, is_in_vehicle, pose_of
 from limner.scenes.animal_bodies import asymmetry, body_of, is_head, with_body
-from limner.scenes.contacts import ALIVE, ALOFT
+from limner.scenes.contacts import ALIVE
 from limner.scenes.cutout import cut_out_drawn
 from limner.scenes.sizes import facts_of
 
@@ -44,7 +44,7 @@ def with_whole_animals(scene: PlannedScene, found: Sequence[Grounding]) -> Plann
         if _is_animal(scene.names[number], each.drawn)
         and not _FACE.search(f"{each.phrase} {each.drawn}")
         and not is_in_vehicle(scene, number)
-        and _does_something(scene, number, each.phrase)
+        and (pose_of(scene, number) is not None or is_doing(each.phrase))
     )
     return replace(scene, whole=whole) if whole else scene
 
@@ -72,14 +72,6 @@ def made_whole(
         drawn = [found[number], *map(np.asarray, others)]
         found[number] = max(drawn, key=lambda each: asymmetry(cut_out_drawn(each)))
     return found
-
-
-def _does_something(scene: PlannedScene, number: int, phrase: str) -> bool:
-    """Whether an animal is somewhere or does something, such as howl at the moon."""
-    others = [link.first + link.second - number for link in scene.links
-              if number in (link.first, link.second)]  # fmt: skip
-    sky = any(facts_of(scene.names[other]).role in ALOFT for other in others)
-    return sky or is_doing(phrase) or pose_of(scene, number) is not None
 
 
 def _is_animal(name: str, drawn: str) -> bool:

@@ -31,6 +31,8 @@ _DOING = re.compile(
     r"\w (?!(?:smil|cry|laugh|wink|frown|blush|sleep|wear|look)ing\b)[a-z]{2,}ing [a-z]"
 )
 """What English says behind somebody that he does with something which is not drawn."""
+_SKY = frozenset({"celestial", "cloud"})
+"""Roles of what is in the sky, under which somebody is."""
 _CLOTHES = frozenset({"garment", "trousers", "shoes", "bag"})
 """Roles of what is worn on a body."""
 
@@ -116,9 +118,17 @@ def pose_of(scene: PlannedScene, number: int) -> str | None:
     upon = {facts_of(scene.names[link.second]).role for link in links if link.first == number}
     if not _SEATED.isdisjoint(first):
         return STANDING if "board" in upon else _SITTING
+    if any(facts_of(scene.names[number]).role in _SKY for number in _others(scene, number)):
+        return STANDING  # under the moon
     if scene.setting is not None or dressed or not _STAYS.issuperset(ways):
         return STANDING
     return None
+
+
+def _others(scene: PlannedScene, number: int) -> list[int]:
+    """The numbers of what a thing is linked with."""
+    return [link.first + link.second - number for link in scene.links
+            if number in (link.first, link.second)]  # fmt: skip
 
 
 def is_in_vehicle(scene: PlannedScene, number: int) -> bool:

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limner.scenes.animal_shapes import RGB, AnimalBody, Inks, Stand, drawn
-from limner.scenes.cutout import Floats, cropped, paste_box, to_pixels
+from limner.scenes.cutout import Floats, paste_box, to_pixels
+from limner.scenes.outlines import alike, outline_of, plain_colours, without_shadow
 from limner.tables import read_table
-from limner.vision.masks import Mask, grown, parts_of
 
 Pixels = NDArray[np.uint8]
 
@@ -24,13 +24,8 @@ _FRONT, _HORNED, _LOWER = 0.28, (0.5, 0.2), 0.4
 the same of what may have antlers, and of its lower part; where that begins, of its height."""
 _MARGIN = 0.03
 """White around the whole, of the side."""
-_CELLS, _NEAR = 12, 0.14
-"""Colours of a channel that are told apart; distance from the commonest up to which one is it."""
-_INKED, _EVEN, _DEPTHS = 0.2, 0.55, 10
-"""Least difference of an outline from what it is around; least share of a rim that it is; pixels
-from the rim, in pictures of 256, within which it ends."""
-_LINE_WIDE = 6
-"""Pixels of a row in which there is an outline."""
+_CELLS = 12
+"""Colours of a channel that are told apart."""
 _NECK = 0.85
 """Where the neck of a head in profile is, of its height."""
 _LIGHTER, _PALE, _DIMMER, _DARK = 0.1, 0.55, 0.45, 0.3
@@ -96,10 +91,8 @@ def with_body(head: Floats, body: AnimalBody, side: int) -> Pixels:
     Returns:
         ``(S, S, 3)``, on white.
     """
-    face = _without_shadow(head)
+    face = without_shadow(head)
     inks = _inks_of(face, body)
-    if inks.outline is not None:
-        face = _to_outline(face, inks.outline)
     if body.frame == "profile":
         return _with_body_behind(face, body, inks, side)
     high, wide = face.shape[:2]
@@ -164,9 +157,9 @@ def _inks_of(face: Floats, body: AnimalBody) -> Inks:
     """The colours of a body and its outline, from a cut-out head."""
     high, wide = face.shape[:2]
     solid = face[..., 3] > 0.95
-    colours = _plain(face)
-    edge, width, around = _outline_of(colours, face[..., 3] > 0.5)
-    inner = solid & ~_near(colours, edge) if edge is not None else solid
+    colours = plain_colours(face)
+    edge, width, around = outline_of(face)
+    inner = solid & ~alike(colours, edge) if edge is not None else solid
     inner = inner if inner.any() else solid
     amid = np.zeros_like(solid)
     amid[round(0.3 * high) : round(0.6 * high), round(0.36 * wide) : round(0.64 * wide)] = True
@@ -180,7 +173,7 @@ def _inks_of(face: Floats, body: AnimalBody) -> Inks:
     pale = _commonest(light) if len(light) > _FEW * inner.sum() else fur + (1 - fur) * _PALE
     dim = colours[solid][colours[solid].max(1) < _DARK]
     dark = _commonest(dim) if len(dim) > _FEW * solid.sum() else fur * _DIMMER
-    manes = solid & ~_near(colours, fur) & (np.ptp(colours, -1) > _VIVID)
+    manes = solid & ~alike(colours, fur) & (np.ptp(colours, -1) > _VIVID)
     manes[: high // 3] = False  # where a horn is
     others = colours[manes]
     hair = _commonest(others) if len(others) > _FEW * solid.sum() else dark
@@ -196,64 +189,13 @@ def _inks_of(face: Floats, body: AnimalBody) -> Inks:
     return Inks(found, border, width / (high * wide) ** 0.5)
 
 
-def _without_shadow(head: Floats) -> Floats:
-    """A cut-out head without what is apart from it below, as the shadow under it."""
-    parts = parts_of(head[..., 3] > 0.5)
-    sizes = np.bincount(parts.ravel())
-    sizes[0] = 0
-    whole = grown(grown(parts == sizes.argmax()))
-    low = int(np.flatnonzero(whole.any(1))[-1])
-    below = np.arange(len(head)) > low
-    return head if not below.any() else cropped(head, ~below[:, None] & (head[..., 3] > 0))
-
-
-def _to_outline(head: Floats, outline: RGB) -> Floats:
-    """A cut-out head without what is below the line around it."""
-    line = _near(_plain(head), np.array(outline, np.float32))
-    rows = np.flatnonzero((line & (head[..., 3] > 0.5)).sum(1) >= _LINE_WIDE)
-    return head if not len(rows) else head[: int(rows[-1]) + 2]
-
-
-def _outline_of(colours: Floats, solid: Mask) -> tuple[Floats | None, float, Floats]:
-    """The colour of the line around a head and its width in pixels; None where there is none.
-
-    With it the colours ``(N, 3)`` of what is inside of such a line.
-    """
-    unit = max(1, round(max(solid.shape) / 256))
-    left, rims = np.pad(solid, 1), list[Floats]()
-    for _ in range(_DEPTHS * unit):
-        within = ~grown(~left)
-        rims.append(colours[(left & ~within)[1:-1, 1:-1]])
-        left = within
-    first = rims[2 * unit]
-    if not len(first) or not len(rims[-1]):
-        return None, 0.0, rims[-1]
-    rim, inside = np.median(first, 0), np.median(rims[-1], 0)
-    even = float(_near(first, rim).mean())
-    if even < _EVEN or float(abs(rim - inside).max()) < _INKED:
-        return None, 0.0, rims[-1]
-    shares = [float(_near(each, rim).mean()) if len(each) else 0.0 for each in rims[2 * unit :]]
-    ends = next((i for i, share in enumerate(shares) if share < _EVEN), len(shares))
-    return rim.astype(np.float32), float(ends + 2 * unit), rims[-1]
-
-
-def _plain(cut: Floats) -> Floats:
-    """Colours that are not premultiplied, ``(H, W, 3)``."""
-    return np.asarray(cut[..., :3] / np.maximum(cut[..., 3:], 1e-6), np.float32)
-
-
-def _near(colours: Floats, colour: Floats) -> Mask:
-    near: Mask = abs(colours - colour).max(-1) < _NEAR
-    return near
-
-
 def _commonest(colours: Floats) -> Floats:
     """The mean of those of N colours ``(N, 3)`` that are like the commonest; white of none."""
     if not len(colours):
         return np.ones(3, np.float32)
     cells = (colours.clip(0, 1) * (_CELLS - 1e-3)).astype(np.intp) @ [_CELLS**2, _CELLS, 1]
     most = colours[cells == np.bincount(cells).argmax()].mean(0)
-    found: Floats = colours[_near(colours, most)].mean(0)
+    found: Floats = colours[alike(colours, most)].mean(0)
     return found
 
 

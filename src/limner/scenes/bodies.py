@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limner.scenes.cutout import Floats, cut_out_drawn, paste_box, to_pixels
+from limner.scenes.outlines import without_shadow
 from limner.scenes.shapes import shape_of
 
 Pixels = NDArray[np.uint8]
@@ -62,7 +63,7 @@ def on_body(head: Pixels, figure: Pixels, *, young: bool) -> Pixels:
     Returns:
         ``(S, S, 3)``, on white.
     """
-    face, whole = cut_out_drawn(head), cut_out_drawn(figure)
+    face, whole = (without_shadow(cut_out_drawn(each)) for each in (head, figure))
     neck = _neck_of(whole)
     body = whole[neck:]
     row = np.flatnonzero(whole[neck, :, 3] > 0.5)

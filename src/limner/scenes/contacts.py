@@ -88,7 +88,7 @@ def _with(first: Facts, second: Facts) -> str:  # noqa: PLR0911
     if first.role in ALIVE and second.role == "umbrella":
         return "umbrella"
     small = second.length < 0.75 * first.length or second.role in ("umbrella", "floating")
-    if first.role in ALIVE and second.role in HANDY and small:
+    if first.role in ALIVE and (second.role in HANDY or small_table) and small:
         return "holding"
     return "beside"
 
@@ -135,7 +135,8 @@ def _holding(first: Facts, second: Facts) -> str:
         return "beside"  # who builds a snowman
     if second.role in ("umbrella", "floating"):
         return "umbrella" if second.role == "umbrella" else "string"
-    large = second.role in ("table", "seat", "board", "vehicle")
+    large = second.role in ("seat", "board", "vehicle")
+    large |= second.role == "table" and second.length >= _TABLE  # and no ball
     large |= second.length > first.length and second.role not in _LIGHT  # a hamster's flag
     return "before" if large else "holding"
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from limner.scenes.contacts import ALIVE, WINDOW
-from limner.scenes.shapes import shape_of
 from limner.scenes.staging import GAP, Actor, Group, Spot, extent, flies
 
 _MARGIN = 0.03
@@ -141,7 +140,7 @@ def _is_head(row: Sequence[Spot], actors: Sequence[Actor]) -> bool:
 
 def _is_bust(actor: Actor) -> bool:
     """Whether a living thing has no feet as it is drawn, to be seen by its outline."""
-    if shape_of(actor.cut).tall == 1.0:
+    if actor.shape().tall == 1.0:
         return True
     solid = actor.cut[..., 3] > 0.5
     straight = solid[-max(1, round(_HEM * len(solid))) :].any(0).mean()

@@ -11,7 +11,7 @@ Inside a group, lengths are in units of a thing of one metre; y points down.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -54,6 +54,16 @@ _SIGN = 0.34
 _UPRIGHT, _FIGURE = 0.62, 0.6
 """Greatest width of a standing figure, of its height; how much smaller, beside its height, is what
 it holds than beside the side of a head."""
+_ROUND, _FULL, _SQUARE = 0.75, 0.7, 1.25
+"""How much smaller what is round is held, as it is as large in both directions; least share of its
+box that it fills, and greatest width of that, of its height."""
+_ON_WHOLE = 0.5
+"""Height of what an animal that sits wears on its body, of its own."""
+_HEAD_OF_WHOLE = 0.6
+"""Where the head of an animal ends that is whole and has no neck, of its height."""
+_MOON, _MOON_MOST = 3.0, 0.55
+"""Greatest length of what is a point in the sky, and no rainbow, in metres; how large it is at
+most, of those below it."""
 _TO_THE_LEFT = 0.42
 """Middle of the head of an animal that looks to the left, of its width."""
 _LAP = 0.84
@@ -89,6 +99,7 @@ class Actor:
         hatted: whether it has something on its head as it is drawn.
         dressed: whether it moves in a dress as it is drawn, over which none fits.
         around: whether it is a band around the neck of who wears it.
+        whole: whether it is an animal with its body, however it looks.
     """
 
     cut: Floats
@@ -98,11 +109,19 @@ class Actor:
     hatted: bool = False
     dressed: bool = False
     around: bool = False
+    whole: bool = False
 
     @property
     def aspect(self) -> float:
         """Width over height."""
         return float(self.cut.shape[1] / self.cut.shape[0])
+
+    def shape(self) -> Shape:
+        """What its silhouette says; the head of a whole animal is no larger than half of it."""
+        found = shape_of(self.cut)
+        if not self.whole or found.tall < 1.0:
+            return found
+        return replace(found, tall=_HEAD_OF_WHOLE - found.crown, neck=None)
 
 
 @dataclass(frozen=True)
@@ -234,7 +253,7 @@ class _Stage:
         loose: bool = False, sky: bool = False,
     ) -> None:  # fmt: skip
         self.actors, self.rng, self.loose, self.sky = actors, rng, loose, sky
-        self.shapes = [shape_of(actor.cut) for actor in actors]
+        self.shapes = [actor.shape() for actor in actors]
         self.least = _LEAST * max(map(looks, actors), default=0.0)
         self.groups: dict[int, Group] = {i: self._row(i) for i in range(len(actors))}
         self.root = list(range(len(actors)))
@@ -376,12 +395,8 @@ class _Stage:
                 y = who.top + max(top, shape.crown + shape.tall - 0.02) * who.height + wide / aspect
                 x = who.left + 0.5 * who.width
             elif role in ("garment", "trousers", "bag"):
-                wide = (0.8 if face else 0.85) * who.width
-                below = 0.96 - shape.crown - 0.8 * shape.tall  # the face, of its height
-                most = 0.75 if face else min(0.75, max(0.45, below))
-                wide = min(wide, most * who.height * aspect)
-                y, depth = who.bottom + (0.75 * wide / aspect if face else -0.04 * who.height), 0.1
-                x, depth = who.left + who.width / 2, -0.1 if face else 0.1
+                x, wide, y = _on_animal(actor, who, shape, aspect)
+                depth = -0.1 if face else 0.1
             elif role == "shoes":
                 wide = min(0.42 * who.width, 0.36 * who.height * aspect)
                 x, y = who.left + 0.3 * who.width, who.bottom + 0.3 * wide / aspect
@@ -486,6 +501,8 @@ class _Stage:
         spots = list(self.groups[self.root[i]])
         if self._is_figure(i):
             low, high = _FIGURE * low, _FIGURE * high
+        if self._is_round(j):
+            low, high = _ROUND * low, _ROUND * high
         for who in self._of(i):
             box = extent(self._of(j))
             scale = self._fit(j, who, low, high)
@@ -493,6 +510,12 @@ class _Stage:
             held = self._scaled(j, scale, x, bottom, who.depth + 0.2)
             spots += self._touching(who, held, grip)
         return spots
+
+    def _is_round(self, j: int) -> bool:
+        """Whether a thing is as wide as high and fills its box, as a ball does."""
+        actor = self.actors[j]
+        full = float((actor.cut[..., 3] > 0.5).mean()) > _FULL
+        return actor.count == 1 and full and max(actor.aspect, 1 / actor.aspect) < _SQUARE
 
     def _touching(self, who: Spot, held: Sequence[Spot], grip: float) -> Sequence[Spot]:
         """What is held at a side, moved so that it reaches into the outline of who holds it."""
@@ -723,6 +746,16 @@ class _Stage:
         moved = [s.moved(1, left - box.left, top - box.top) for s in self.groups[self.root[i]]]
         self._merge(i, j, [*self.groups[self.root[j]], *moved])
 
+    def _below(self, i: int, j: int) -> None:
+        """The group of the first below the second's; the moon or a star is no larger than it."""
+        facts, group = self.actors[j].facts, self.groups[self.root[j]]
+        if facts.role == "celestial" and facts.length <= _MOON and self.actors[j].size is None:
+            sky, box = extent(group), extent(self.groups[self.root[i]])
+            most = _MOON_MOST * max(box.width, box.height)
+            scale = min(1.0, most / max(sky.width, sky.height))
+            self.groups[self.root[j]] = tuple(spot.moved(scale, 0, 0) for spot in group)
+        self._placed(i, j, 0, 1)
+
     def _beside(self, i: int, j: int) -> None:
         self._placed(j, i, 1, 0)
 
@@ -790,6 +823,27 @@ def _at_neck(
     return x, wide, y + 0.75 * wide / aspect
 
 
+def _on_animal(actor: Actor, who: Spot, shape: Shape, aspect: float) -> tuple[float, float, float]:
+    """Middle, width and lower edge of clothes that an animal, or a head alone, wears.
+
+    Args:
+        actor: who wears them.
+        who: where that is.
+        shape: of the wearer.
+        aspect: width of the clothes over their height.
+    """
+    face, x = shape.tall == 1.0, who.left + who.width / 2
+    if actor.whole and not in_profile(actor.cut):
+        wide = _ON_WHOLE * who.height * aspect  # from the chin to below the feet
+        chin = who.top + (shape.crown + shape.tall - 0.03) * who.height
+        return x, wide, chin + wide / aspect
+    wide = (0.8 if face else 0.85) * who.width
+    below = 0.96 - shape.crown - 0.8 * shape.tall  # the face, of its height
+    most = 0.75 if face else min(0.75, max(0.45, below))
+    wide = min(wide, most * who.height * aspect)
+    return x, wide, who.bottom + (0.75 * wide / aspect if face else -0.04 * who.height)
+
+
 def _run(cut: Floats, height: float, column: float) -> tuple[float, float]:
     """The left and right edge of a thing around a column, at a height; all in shares."""
     solid = cut[..., 3] > 0.5
@@ -803,7 +857,7 @@ def _run(cut: Floats, height: float, column: float) -> tuple[float, float]:
 _TURNED = {"worn by": "wearing", "holds": "over", "carries": "in", "stands in": "full",
            "bears": "on"}  # fmt: skip
 """Ways that are others, of the second to the first."""
-_SHARED = frozenset({"on", "seat", "plate", "in", "inside", "over", "riding", "sheltered",
+_SHARED = frozenset({"below", "on", "seat", "plate", "in", "inside", "over", "riding", "sheltered",
                      "umbrella"})  # fmt: skip
 """Ways in which several things are in one place."""
 _WAYS: Mapping[str, Callable[[_Stage, int, int], None]] = {
@@ -818,5 +872,5 @@ _WAYS: Mapping[str, Callable[[_Stage, int, int], None]] = {
     "left": lambda self, i, j: self._placed(i, j, -1, 0),
     "right": lambda self, i, j: self._placed(i, j, 1, 0),
     "above": lambda self, i, j: self._placed(i, j, 0, -1),
-    "below": lambda self, i, j: self._placed(i, j, 0, 1),
+    "below": _Stage._below,
 }  # fmt: skip
