@@ -626,9 +626,11 @@ def test_of_several_drawings_of_a_tiger_that_of_the_whole_one_is_seen(shipped, s
     assert min(alike) > 0.2
 
 
-def test_a_chicken_on_a_farm_is_drawn_in_a_set_that_shows_it_whole(shipped):
+def test_animals_in_places_are_drawn_in_sets_that_show_them_whole(shipped):
     there = {shipped.generate("a chicken on a farm", seed=i)[0].settings.style for i in range(6)}
     assert there <= {"emojione", "noto-v1"}
+    dogs = {shipped.generate("a dog on grass", seed=i)[0].settings.style for i in range(6)}
+    assert "fxemoji" not in dogs
     alone = {shipped.generate("a chicken", seed=i)[0].settings.style for i in range(6)}
     assert alone - there
 

@@ -28,7 +28,7 @@ Pixels = NDArray[np.uint8]
 
 _FACE = re.compile(r"\b(?:face|head|emoji|icon|logo|mask|portrait|sticker)s?\b", re.IGNORECASE)
 _OTHERS = 4
-"""Other drawings among which a whole animal is looked for."""
+"""Other drawings among which a whole animal is looked for, at most."""
 
 
 def with_whole_animals(scene: PlannedScene, found: Sequence[Grounding]) -> PlannedScene:
@@ -67,10 +67,14 @@ def made_whole(
         if not body.also_whole:
             found[number] = with_body(cut, body, len(found[number]))
             continue
-        again = scene.features[[number] * _OTHERS]
-        others = yield Seeded(again, [seed + 1 + i for i in range(_OTHERS)])
-        drawn = [found[number], *map(np.asarray, others)]
-        found[number] = max(drawn, key=lambda each: asymmetry(cut_out_drawn(each)))
+        most = asymmetry(cut)
+        for other in range(_OTHERS):
+            (image,) = yield Seeded(scene.features[[number]], [seed + 1 + other])
+            cut = cut_out_drawn(np.asarray(image))
+            if (share := asymmetry(cut)) > most:
+                found[number], most = np.asarray(image), share
+            if not is_head(cut, body):
+                break
     return found
 
 
