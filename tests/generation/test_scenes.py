@@ -15,6 +15,7 @@ from limner.generation.prompts import PromptWarning
 from limner.generation.replay import redraw
 from limner.generation.scene_drawing import actors_of, in_order, spots_of
 from limner.models.settings import Settings
+from limner.scenes.animal_bodies import asymmetry
 from limner.scenes.cutout import cut_out_drawn, is_recoloured
 from limner.scenes.matte import matte_of
 from limner.text.greetings import greeting_of
@@ -213,6 +214,50 @@ def test_a_robot_that_does_something_has_a_grey_body(shipped):
     (picture,) = shipped.generate("a robot on the beach", seed=1, style="noto", size=128)
     body = np.asarray(picture.image)[90:112, 60:68].reshape(-1, 3).astype(int)
     assert np.median(np.ptp(body, axis=1)) < 25
+
+
+@pytest.mark.parametrize(("prompt", "whole"), [
+    ("a fox in the snow at night", {0}), ("a wolf howling at the moon", {0}), ("a fox", None),
+    ("a bear riding a bicycle", {0}), ("三只狐狸在雪地里", {0}),
+    ("a fox and a rabbit in a forest", {0, 1}),
+    ("a fox wearing a hat", set()), ("a fox and a house", set()), ("a bear in a car", set()),
+    ("a fox face in the snow", set()), ("a girl in the snow", set()),
+])  # fmt: skip
+def test_animals_that_do_something_are_no_heads(shipped, prompt, whole):
+    reader = PromptReader(shipped.encoder, shipped.concepts, shipped.styles, "it", scenes=True)
+    (read,) = reader.read([reader.asked(prompt, Settings())[0]])
+    assert (None if read.scene is None else read.scene.whole) == whole
+
+
+def test_a_fox_in_the_snow_has_a_body(shipped):
+    def shape(prompt: str, style: str) -> float:
+        """Height of what is orange, of its greatest width."""
+        (picture,) = shipped.generate(prompt, seed=1, style=style, size=128)
+        pixels = np.asarray(picture.image).astype(int)
+        orange = (pixels[..., 0] > 150) & (pixels[..., 0] - pixels[..., 2] > 80)
+        rows = np.flatnonzero(orange.sum(1) > 3)
+        return float((rows[-1] - rows[0]) / orange.sum(1).max())
+
+    for style in ("noto", "twemoji", "fluent-emoji-flat", "streamline-emojis"):
+        assert shape("a fox in the snow", style) > 1.15 * shape("a fox", style)
+
+
+@pytest.mark.parametrize("style", ["noto", "twemoji", "emojione", "fluent-emoji-flat", "noto-v1"])
+def test_of_several_drawings_of_a_tiger_that_of_the_whole_one_is_seen(shipped, style):
+    alike = []
+    for seed in range(3):
+        (picture,) = shipped.generate("a tiger on grass", seed=seed, style=style, transparent=True)
+        alike.append(asymmetry(np.asarray(picture.image, np.float32) / 255))
+    assert min(alike) > 0.2
+
+
+def test_animals_in_places_are_drawn_in_sets_that_show_them_whole(shipped):
+    there = {shipped.generate("a chicken on a farm", seed=i)[0].settings.style for i in range(6)}
+    assert there <= {"emojione", "noto-v1"}
+    dogs = {shipped.generate("a dog on grass", seed=i)[0].settings.style for i in range(6)}
+    assert "fxemoji" not in dogs
+    alone = {shipped.generate("a chicken", seed=i)[0].settings.style for i in range(6)}
+    assert alone - there
 
 
 def test_what_does_something_to_another_stands_with_it(shipped):

@@ -62,5 +62,10 @@ def test_things_drawn_side_by_side_have_the_bits_they_have_alone(shipped, keep_t
 
 def test_icon_sets_of_which_something_is_known_are_styles_of_the_model(shipped):
     assert set(known_sets()) <= set(shipped.styles)
-    assert facts_of_set("twemoji") == IconSetFacts(plain_hair=True, signs=frozenset({"family"}))
+    twemoji = facts_of_set("twemoji")
+    assert twemoji.plain_hair
+    assert twemoji.signs == {"family"}
+    assert {"deer", "gorilla"} <= twemoji.heads
+    for facts in known_sets().values():
+        assert all(shipped.concepts.named(name) for name in facts.heads)
     assert facts_of_set("my own drawings") == IconSetFacts()

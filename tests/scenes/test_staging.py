@@ -610,3 +610,44 @@ def test_a_standing_robot_holds_things_as_persons_do():
     robot, flower = group
     assert flower.height < 0.5 * robot.height
     assert flower.left > robot.left + 0.5 * robot.width
+
+
+@pytest.mark.parametrize(("who", "relation"), [("boy", "holding"), ("dog", "with")])
+def test_a_ball_is_at_the_side_of_who_plays_with_it_and_smaller(who, relation):
+    cut = person() if who == "boy" else solid(50, 60)
+    player, ball = seen(relation, actor(who, cut), actor("soccer ball", solid(40, 40)))
+    assert ball.left + ball.width > player.left + player.width
+    assert ball.top > player.top + 0.3 * player.height
+    assert ball.height < (0.36 if who == "boy" else 0.6) * player.height
+
+
+def test_two_under_the_moon_stand_beside_each_other_and_it_is_smaller():
+    actors = [actor("man", person()), actor("woman", person()), actor("crescent moon")]
+    links = [Link(0, "below", 2), Link(1, "below", 2)]
+    (group,) = stage(actors, links, np.random.default_rng(0))
+    man, woman, moon = sorted(group, key=lambda spot: spot.thing)
+    assert man.bottom == pytest.approx(woman.bottom)
+    assert moon.bottom < min(man.top, woman.top)
+    assert moon.height < 0.6 * man.height
+
+
+def test_an_animal_that_has_a_body_wears_a_coat_below_its_chin():
+    bear = np.zeros((100, 90, 4), np.float32)
+    bear[:60] = bear[60:, 20:70] = 1  # a large round head, which looks like a face alone
+    who = actor("bear", bear, whole=True)
+    animal, coat = seen("wearing", who, actor("coat", solid(30, 40)))
+    assert coat.depth > animal.depth
+    assert animal.top + 0.5 * animal.height < coat.top < animal.top + 0.65 * animal.height
+    assert coat.height > 0.4 * animal.height
+
+
+def test_an_animal_that_has_a_body_is_as_large_in_a_place_as_others():
+    place = room_of(Setting(place="snow"))
+    cut = solid(90, 100)
+    heights = []
+    for whole in (False, True):
+        actors = [actor("fox", cut, whole=whole)]
+        rng = np.random.default_rng(0)
+        (spot,) = framed(stage(actors, [], rng, sky=True), actors, place, rng)
+        heights.append(spot.height)
+    assert heights[1] > 1.1 * heights[0]

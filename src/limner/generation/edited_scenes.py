@@ -145,7 +145,7 @@ def draw_edited(
     if transparent:
         base = replace(base, setting=None, props=(), prop_features=None)
     asks = scene.base.parts or scene.base.props
-    drawn, props = (yield from draw_things(scene.base, encoder, seeds)) if asks else ([], [])
+    drawn, props = (yield from draw_things(scene.base, encoder, seed, seeds)) if asks else ([], [])
     rows = [*drawn, *props]
     if scene.new is not None:
         first = len(scene.base.parts) + len(scene.base.props)

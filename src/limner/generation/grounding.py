@@ -19,6 +19,7 @@ from limner.generation.drawn_from import Grounding
 from limner.generation.formal_dress import with_formal_dress
 from limner.generation.planned_scene import PlannedScene
 from limner.generation.prompts import quoted, warn
+from limner.generation.whole_animals import with_whole_animals
 from limner.generation.whole_persons import as_heads, with_bodies
 from limner.models.concepts import ConceptIndex, KnownConcept
 from limner.scenes.colour_words import colour_said, without_colours
@@ -159,6 +160,7 @@ class Grounder:
     def _with_bodies(
         self, scene: PlannedScene, found: Sequence[Grounding], poses: dict[int, str]
     ) -> PlannedScene:
+        scene = with_whole_animals(scene, found)
         return with_bodies(
             scene, found, poses, concepts=self.index, encoder=self.encoder, style=self.style
         )

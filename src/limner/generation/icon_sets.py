@@ -19,10 +19,12 @@ class IconSetFacts:
     Attributes:
         plain_hair: whether hair is not told from the face, so that it takes no other colour.
         signs: names whose drawings are signs, as on doors.
+        heads: names of animals whose drawings are heads that get no body.
     """
 
     plain_hair: bool = False
     signs: frozenset[str] = frozenset()
+    heads: frozenset[str] = frozenset()
 
 
 _UNKNOWN = IconSetFacts()
@@ -38,6 +40,10 @@ def known_sets() -> dict[str, IconSetFacts]:
     """The sets of the table, by name."""
     _, *rows = read_table("limner.generation", "icon_sets.tsv")
     return {
-        name: IconSetFacts(plain == "yes", frozenset(filter(None, signs.split(","))))
-        for name, plain, signs in rows
+        name: IconSetFacts(plain == "yes", _names(signs), _names(heads))
+        for name, plain, signs, heads in rows
     }
+
+
+def _names(listed: str) -> frozenset[str]:
+    return frozenset(filter(None, listed.split(",")))

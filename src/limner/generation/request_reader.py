@@ -261,6 +261,7 @@ class RequestReader:
             seed, [*read.drawn_from, *bodies], props,
             coloured=coloured or all(map(self.styler.has_colour, read.drawn_from)),
             hair=scene is not None and any(thing.top is not None for thing in scene.plan.things),
+            whole=() if scene is None else [scene.parts[i] for i in sorted(scene.whole)],
         )  # fmt: skip
 
     def _evenly(self, request: DrawRequest, read: ReadPrompt) -> ReadPrompt:

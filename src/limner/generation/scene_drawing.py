@@ -28,6 +28,7 @@ from limner.generation.partial_drawing import PartialDrawing, Seeded
 from limner.generation.placed import Placed
 from limner.generation.planned_scene import PlannedScene
 from limner.generation.prompts import quoted, warn
+from limner.generation.whole_animals import made_whole
 from limner.generation.whole_persons import who_eats, who_reaches
 from limner.scenes.actors import Actor, Spot, extent, flies, looks_apart
 from limner.scenes.arms import with_bent_arms
@@ -40,6 +41,7 @@ from limner.scenes.landscape import has_water, lighting_of, paint, room_of, veil
 from limner.scenes.layout import Relation, arrange
 from limner.scenes.lettering import HEADING, write, write_heading
 from limner.scenes.lighting import Lighting, afloat, cast, lit, outlined, shines, standing
+from limner.scenes.outlines import without_shadow
 from limner.scenes.places import Setting
 from limner.scenes.scarves import as_worn, is_scarf
 from limner.scenes.sentence import Link
@@ -85,7 +87,7 @@ def draw_scene(
     if transparent and scene.plan.things:
         scene = replace(scene, setting=None, props=(), prop_features=None)
     asks = scene.plan.things or scene.props
-    drawn, props = (yield from draw_things(scene, encoder, seeds)) if asks else ([], [])
+    drawn, props = (yield from draw_things(scene, encoder, seed, seeds)) if asks else ([], [])
     placed.cuts, placed.pixels = _as_worn(scene, drawn), [one.pixels for one in drawn]
     placed.words = scene.parts
     placed.on_white = scene.setting is None and scene.plan.background is None
@@ -137,7 +139,7 @@ def _holds(link: Link, facts: Sequence[Facts], number: int) -> bool:
 
 
 def draw_things(
-    scene: PlannedScene, encoder: TextEncoder, seeds: Sequence[int] = ()
+    scene: PlannedScene, encoder: TextEncoder, seed: int, seeds: Sequence[int] = ()
 ) -> Generator[Seeded, Sequence[Image.Image], tuple[list[DrawnThing], list[DrawnThing]]]:
     """Each thing as it is drawn, recoloured where the plan says so, and the setting's props.
 
@@ -147,6 +149,7 @@ def draw_things(
     Args:
         scene: what to draw.
         encoder: of the words with a colour.
+        seed: of the picture.
         seeds: by which the first things are drawn; the others have that of the picture.
     """
     own = [*seeds, *[None] * len(scene.parts)][: len(scene.parts)]
@@ -165,6 +168,7 @@ def draw_things(
         images[i] = images[i] if sad is None else sad
     if persons:
         _give_bodies(scene, images, dict(zip(persons, bodies, strict=True)))
+    images = yield from made_whole(scene, images, seed)
     wanted = [thing.tint for thing in things] + [None] * (len(images) - len(things))
     cut = list(side_by_side(torch.get_num_threads()).map(tinted_or_plain, images, wanted))
     found, props = cut[: len(things)], cut[len(things) :]
@@ -211,14 +215,14 @@ def _give_bodies(
 
 
 def _within(drawn: DrawnThing, name: str, setting: Setting) -> DrawnThing:
-    """A thing without a sky or water of its own, where its setting has them."""
+    """A thing without a sky, water or shadow of its own, where its setting has them."""
     seen = None
     if has_own_sky(name):
         seen = without_sky(drawn.cut)
     elif facts_of(name).role == "boat" and has_water(setting):
         recoloured = drawn.uncoloured is not drawn.pixels
         seen = without_water(drawn.cut, cut_out_drawn(drawn.uncoloured) if recoloured else None)
-    return drawn if seen is None else drawn._replace(cut=seen)
+    return drawn._replace(cut=without_shadow(drawn.cut if seen is None else seen))
 
 
 def _hats(scene: PlannedScene) -> dict[int, str]:
@@ -332,6 +336,7 @@ def actors_of(scene: PlannedScene, cuts: Sequence[Floats]) -> list[Actor]:
             dressed=part == _DANCING,
             around=is_scarf(name),
             reaching=number in reaching,
+            whole=number in scene.whole,
         )
         for number, (cut, name, part, thing) in enumerate(
             zip(cuts, scene.names, scene.parts, scene.plan.things, strict=True)
@@ -372,7 +377,9 @@ def in_order(scene: PlannedScene, actors: Sequence[Actor]) -> tuple[bool, Relati
     """
     simple, relation = apart(actors, scene.links)
     together = any(scene.figures) or any(link.relation not in _LOOSE for link in scene.links)
-    return scene.setting is None and simple and (relation is not None or not together), relation
+    under = relation in ("above", "below") and (any(scene.figures) or bool(scene.whole))
+    ordered = (relation is not None and not under) or not together
+    return scene.setting is None and simple and ordered, relation
 
 
 def spots_of(

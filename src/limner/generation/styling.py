@@ -6,7 +6,7 @@ in. A seed chooses among these; asked for another, what is drawn in the nearest 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
@@ -105,6 +105,7 @@ class Styler:
         *,
         coloured: bool,
         hair: bool = False,
+        whole: Collection[str] = (),
     ) -> str | None:
         """A style that things are known in, and props of their place if there is one, by a seed.
 
@@ -114,6 +115,7 @@ class Styler:
             props: names of what else is in the picture.
             coloured: whether it has colours even if its things are known in black ink alone.
             hair: whether the top of a thing is to have a colour of its own.
+            whole: names of animals that are not to be heads.
         """
         if self._concepts is None:
             return None
@@ -129,6 +131,8 @@ class Styler:
         for each in drawn_from:
             name = each.drawn.split(":")[0]
             known = [style for style in known if name not in self._facts[style].signs] or known
+        for name in whole:
+            known = [style for style in known if name not in self._facts[style].heads] or known
         if hair:
             known = [style for style in known if not self._facts[style].plain_hair] or known
         named = filter(None, map(self._concepts.named, props))

@@ -42,6 +42,8 @@ _WITH_HANDLES = frozenset({
     "paddle", "shield", "bucket", "lantern", "leash", "whip", "banner", "sparkler", "wrench",
 })  # fmt: skip
 """Names of what one hand holds by its handle."""
+_SKY = frozenset({"celestial", "cloud"})
+"""Roles of what is in the sky, under which somebody is."""
 _CLOTHES = frozenset({"garment", "trousers", "shoes", "bag"})
 """Roles of what is worn on a body."""
 
@@ -80,14 +82,14 @@ def with_bodies(
     heads = [number for number, each in enumerate(found) if each.drawn in HEADS]
     stances = {
         number: poses.get(number)
-        or _pose(scene, number)
-        or (STANDING if _DOING.search(found[number].phrase) else None)
+        or pose_of(scene, number)
+        or (STANDING if is_doing(found[number].phrase) else None)
         for number in heads
     }
     whole = any(stances.values())
     for number in heads:
         each, pose = found[number], stances[number]
-        if pose is None and whole and not _drives(scene, number):
+        if pose is None and whole and not is_in_vehicle(scene, number):
             pose = STANDING  # beside others who are drawn from head to foot
         if pose is None:
             continue
@@ -111,23 +113,36 @@ def with_bodies(
     )
 
 
-def _pose(scene: PlannedScene, number: int) -> str | None:
+def is_doing(phrase: str) -> bool:
+    """Whether an English phrase says that somebody does something with what is not drawn."""
+    return _DOING.search(phrase) is not None
+
+
+def pose_of(scene: PlannedScene, number: int) -> str | None:
     """How somebody of whom nothing is said stands in a scene; None who stays a head."""
     links = [link for link in scene.links if number in (link.first, link.second)]
     dressed = any(facts_of(scene.names[link.second]).role in _CLOTHES for link in links)
     ways = [_way(scene, link) for link in links]
     first = [_way(scene, link) for link in scene.links if link.first == number]
-    if _drives(scene, number):
+    if is_in_vehicle(scene, number):
         return None
     upon = {facts_of(scene.names[link.second]).role for link in links if link.first == number}
     if not _SEATED.isdisjoint(first):
         return STANDING if "board" in upon else _SITTING
+    if any(facts_of(scene.names[number]).role in _SKY for number in _others(scene, number)):
+        return STANDING  # under the moon
     if scene.setting is not None or dressed or not _STAYS.issuperset(ways):
         return STANDING
     return None
 
 
-def _drives(scene: PlannedScene, number: int) -> bool:
+def _others(scene: PlannedScene, number: int) -> list[int]:
+    """The numbers of what a thing is linked with."""
+    return [link.first + link.second - number for link in scene.links
+            if number in (link.first, link.second)]  # fmt: skip
+
+
+def is_in_vehicle(scene: PlannedScene, number: int) -> bool:
     """Whether somebody is in a vehicle: a head at its window."""
     return any(
         link.first == number

@@ -7,12 +7,13 @@ Lengths are in units of a thing of one metre until the picture is framed
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from limner.scenes.contacts import ALOFT
 from limner.scenes.cutout import Floats
+from limner.scenes.shapes import Shape, shape_of
 from limner.scenes.sizes import UNKNOWN, Facts
 
 _EXPONENT = 0.38
@@ -22,6 +23,8 @@ _EXPONENT_APART, _APART = 0.12, (0.08, 12.0)
 as long as a house there."""
 SIZES = {"big": 1.65, None: 1.0, "small": 0.65}
 """What a word for the size of a thing multiplies its length by."""
+_HEAD_OF_WHOLE = 0.6
+"""Where the head of an animal ends that is whole and has no neck, of its height."""
 _LARGE_BIRD = 0.3
 """Length in metres from which a bird stands."""
 
@@ -39,6 +42,7 @@ class Actor:
         dressed: whether it moves in a dress as it is drawn, over which none fits.
         around: whether it is a band around the neck of who wears it.
         reaching: whether it holds one thing, with both hands and before its body.
+        whole: whether it is an animal with its body, however it looks.
     """
 
     cut: Floats
@@ -49,11 +53,19 @@ class Actor:
     dressed: bool = False
     around: bool = False
     reaching: bool = False
+    whole: bool = False
 
     @property
     def aspect(self) -> float:
         """Width over height."""
         return float(self.cut.shape[1] / self.cut.shape[0])
+
+    def shape(self) -> Shape:
+        """What its silhouette says; the head of a whole animal is no larger than half of it."""
+        found = shape_of(self.cut)
+        if not self.whole or found.tall < 1.0:
+            return found
+        return replace(found, tall=_HEAD_OF_WHOLE - found.crown, neck=None)
 
 
 @dataclass(frozen=True)

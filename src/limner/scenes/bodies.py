@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limner.scenes.cutout import Floats, cut_out_drawn, paste_box, to_pixels
+from limner.scenes.outlines import without_shadow
 from limner.scenes.shapes import shape_of
-from limner.vision.masks import parts_of
 
 Pixels = NDArray[np.uint8]
 
@@ -48,8 +48,6 @@ _WIDE = 0.62
 """Least width of a figure that sits, of its height."""
 _CHIN = 0.07
 """Share of the head that is before the neck."""
-_SHOWN = 0.3
-"""Least alpha of a part of a head."""
 _MARGIN = 0.03
 """White around the whole, of the side."""
 
@@ -65,7 +63,7 @@ def on_body(head: Pixels, figure: Pixels, *, young: bool) -> Pixels:
     Returns:
         ``(S, S, 3)``, on white.
     """
-    face, whole = _without_shadow(cut_out_drawn(head)), cut_out_drawn(figure)
+    face, whole = (without_shadow(cut_out_drawn(each)) for each in (head, figure))
     neck = _neck_of(whole)
     body = whole[neck:]
     row = np.flatnonzero(whole[neck, :, 3] > 0.5)
@@ -83,16 +81,6 @@ def on_body(head: Pixels, figure: Pixels, *, young: bool) -> Pixels:
     paste_box(canvas, face, (x + scale * (middle - wide / 2), y - scale * above,
                              scale * wide, scale * high))  # fmt: skip
     return to_pixels(canvas)
-
-
-def _without_shadow(face: Floats) -> Floats:
-    """A cut-out head without what lies below it: in some sets the shadow on the ground."""
-    parts = parts_of(face[..., 3] > _SHOWN)
-    sizes = np.bincount(parts.ravel())
-    sizes[0] = 0
-    own = parts == int(sizes.argmax())
-    chin = int(np.flatnonzero(own.any(1))[-1]) + 1
-    return face[:chin]
 
 
 def figures_of(head: str, pose: str) -> tuple[str, ...]:

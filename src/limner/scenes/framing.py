@@ -10,7 +10,6 @@ import numpy as np
 from limner.scenes.actors import Actor, Group, Spot, extent, flies
 from limner.scenes.contacts import ALIVE, WINDOW
 from limner.scenes.groups import GAP
-from limner.scenes.shapes import shape_of
 
 _MARGIN = 0.03
 _LONE, _LONE_HEAD = (0.84, 0.82), (0.6, 0.58)
@@ -142,7 +141,7 @@ def _is_head(row: Sequence[Spot], actors: Sequence[Actor]) -> bool:
 
 def _is_bust(actor: Actor) -> bool:
     """Whether a living thing has no feet as it is drawn, to be seen by its outline."""
-    if shape_of(actor.cut).tall == 1.0:
+    if actor.shape().tall == 1.0:
         return True
     solid = actor.cut[..., 3] > 0.5
     straight = solid[-max(1, round(_HEM * len(solid))) :].any(0).mean()

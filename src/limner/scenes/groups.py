@@ -16,7 +16,7 @@ import numpy as np
 
 from limner.scenes.actors import SIZES, Actor, Group, Spot, extent, looks
 from limner.scenes.contacts import ALIVE
-from limner.scenes.shapes import in_profile, shape_of
+from limner.scenes.shapes import in_profile
 
 GAP = 0.06
 """Between things beside each other, of the width of both."""
@@ -31,6 +31,8 @@ _ROW_DEPTH = 0.25
 0.3 behind what is on it."""
 _UPRIGHT = 0.62
 """Greatest width of a standing figure, of its height."""
+_FULL, _SQUARE = 0.7, 1.25
+"""Least share of its box that a round thing fills, and greatest width of that, of its height."""
 _TO_THE_LEFT = 0.42
 """Middle of the head of an animal that looks to the left, of its width."""
 
@@ -46,7 +48,7 @@ class Groups:
 
     def __init__(self, actors: Sequence[Actor], rng: np.random.Generator) -> None:
         self.actors, self.rng = actors, rng
-        self.shapes = [shape_of(actor.cut) for actor in actors]
+        self.shapes = [actor.shape() for actor in actors]
         self._least = _LEAST * max(map(looks, actors), default=0.0)
         self._groups: dict[int, Group] = {i: self._row(i) for i in range(len(actors))}
         self._root = list(range(len(actors)))
@@ -185,6 +187,12 @@ class Groups:
             return False
         told = shape.eyes is not None
         return shape.head < _TO_THE_LEFT if told else in_profile(actor.cut)
+
+    def is_round(self, i: int) -> bool:
+        """Whether a thing is as wide as high and fills its box, as a ball does."""
+        actor = self.actors[i]
+        full = float((actor.cut[..., 3] > 0.5).mean()) > _FULL
+        return actor.count == 1 and full and max(actor.aspect, 1 / actor.aspect) < _SQUARE
 
     def is_figure(self, i: int) -> bool:
         """Whether somebody, perhaps a robot, is drawn from head to foot, standing."""

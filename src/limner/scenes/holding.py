@@ -17,6 +17,8 @@ from limner.scenes.groups import Groups
 _FIGURE = 0.6
 """How much smaller what a standing figure holds is, beside its height, than beside the side of a
 head."""
+_ROUND = 0.75
+"""How much smaller what is round is held, as it is as large in both directions."""
 _LAP = 0.84
 """Lower edge of who is carried, of the height of who carries him."""
 _STANDING, _AMID = (0.6, 0.44, (0.42, 0.66)), (0.76, 0.5, (0.36, 0.52))
@@ -155,6 +157,8 @@ def _held(
     spots = list(groups.group(i))
     if groups.is_figure(i):
         low, high = _FIGURE * low, _FIGURE * high
+    if groups.is_round(j):
+        low, high = _ROUND * low, _ROUND * high
     for who in groups.spots_of(i):
         box = extent(groups.spots_of(j))
         scale = groups.scale_to(j, who, low, high)

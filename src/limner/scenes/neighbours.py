@@ -10,6 +10,10 @@ import numpy as np
 from limner.scenes.actors import extent
 from limner.scenes.groups import Groups
 
+_MOON, _MOON_MOST = 3.0, 0.55
+"""Greatest length of what is a point in the sky, and no rainbow, in metres; how large it is at
+most, of those below it."""
+
 
 def shelter(groups: Groups, i: int, j: int) -> None:
     """Under a tree or a table: at its foot, before it."""
@@ -63,6 +67,17 @@ def put_around(groups: Groups, i: int, j: int) -> None:
         y = base.top + base.height / 2 + high * float(np.sin(angle))
         spots.append(one.moved(1, x, y + one.height / 2, float(np.sin(angle))))
     groups.merge(i, j, spots)
+
+
+def put_below(groups: Groups, i: int, j: int) -> None:
+    """The group of the first is below the second's; the moon or a star is no larger than it."""
+    sky = groups.actors[j]
+    if sky.facts.role == "celestial" and sky.facts.length <= _MOON and sky.size is None:
+        far, near = extent(groups.group(j)), extent(groups.group(i))
+        most = _MOON_MOST * max(near.width, near.height)
+        scale = min(1.0, most / max(far.width, far.height))
+        groups.regroup(j, [spot.moved(scale, 0, 0) for spot in groups.group(j)])
+    groups.place_beside(i, j, 0, 1)
 
 
 def put_beside(groups: Groups, i: int, j: int) -> None:

@@ -18,7 +18,14 @@ from limner.scenes.details import fill, fit_in_wall, mark, top
 from limner.scenes.groups import Groups
 from limner.scenes.holding import cover, eat, hold, hold_by_string, hold_in_front
 from limner.scenes.layout import RELATIONS, Relation
-from limner.scenes.neighbours import put_around, put_behind, put_beside, put_in_front, shelter
+from limner.scenes.neighbours import (
+    put_around,
+    put_behind,
+    put_below,
+    put_beside,
+    put_in_front,
+    shelter,
+)
 from limner.scenes.resting import put_in, put_inside, put_on, put_over, ride, serve, sit
 from limner.scenes.sentence import Link
 from limner.scenes.wearing import wear
@@ -26,7 +33,7 @@ from limner.scenes.wearing import wear
 _TURNED = {"worn by": "wearing", "holds": "over", "carries": "in", "stands in": "full",
            "bears": "on", "held by": "holding"}  # fmt: skip
 """Ways that are others, of the second to the first."""
-_SHARED = frozenset({"on", "seat", "plate", "in", "inside", "over", "riding", "sheltered",
+_SHARED = frozenset({"below", "on", "seat", "plate", "in", "inside", "over", "riding", "sheltered",
                      "umbrella"})  # fmt: skip
 """Ways in which several things are in one place."""
 WAYS: Mapping[str, Callable[[Groups, int, int], None]] = {
@@ -38,7 +45,7 @@ WAYS: Mapping[str, Callable[[Groups, int, int], None]] = {
     "left": lambda groups, i, j: groups.place_beside(i, j, -1, 0),
     "right": lambda groups, i, j: groups.place_beside(i, j, 1, 0),
     "above": lambda groups, i, j: groups.place_beside(i, j, 0, -1),
-    "below": lambda groups, i, j: groups.place_beside(i, j, 0, 1),
+    "below": put_below,
 }  # fmt: skip
 """How two groups are joined, by what :func:`limner.scenes.contacts.resolve` says."""
 

@@ -13,6 +13,8 @@ from limner.scenes.shapes import Shape, in_profile
 
 _FIGURE_WEARS = {"garment": (0.34, 0.36), "trousers": (0.26, 0.6)}
 """Width of what a standing figure wears on the body, and where it begins, of its height."""
+_ON_WHOLE = 0.5
+"""Height of what an animal that sits wears on its body, of its own."""
 _NECK_MOST, _NO_NECK = 1.35, 1.15
 """Widest neck, of the breadth of the head; the same of a scarf on who has none."""
 _BELOW_HAT, _NECK_OF_HATTED = 0.35, 0.49
@@ -139,6 +141,10 @@ def _on_body(wearer: _Wearer, worn: Actor) -> _Fit:
         wide = share * who.height
         top = max(top, shape.crown + shape.tall - 0.02)
         return _Fit(who.left + 0.5 * who.width, wide, who.top + top * who.height + wide / aspect)
+    if wearer.actor.whole and not in_profile(wearer.actor.cut):
+        wide = _ON_WHOLE * who.height * aspect  # from the chin to below the feet
+        chin = who.top + (shape.crown + shape.tall - 0.03) * who.height
+        return _Fit(who.left + who.width / 2, wide, chin + wide / aspect)
     wide = (0.8 if wearer.face else 0.85) * who.width
     below = 0.96 - shape.crown - 0.8 * shape.tall  # the face, of its height
     most = 0.75 if wearer.face else min(0.75, max(0.45, below))
