@@ -372,7 +372,7 @@ def _card_rows(card: ModelInfo) -> Iterator[tuple[str, str]]:
         yield "image", f"{card.image_encoder} ({card.image_encoder_fingerprint})"
     if card.defaults:
         yield "defaults", _plain(card.defaults).strip("{}")
-    known = ", ".join(f"{len(names)} {lang}" for lang, names in card.concepts.items())
+    known = ", ".join(f"{len(names)} {lang}" for lang, names in card.concepts.items() if names)
     yield "concepts", known or "not stated"
     training = {k: v for k, v in card.training.items() if k not in {"recipe", "history"}}
     for name, facts in (
