@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from limner.cli import print_json, printable
+from limner.cli import print_json, printable, say, typable
 from limner.cli.options import QuietOption
 
 if TYPE_CHECKING:
@@ -86,6 +86,8 @@ def check(
     _print(found, source)
     _print_names(found)
     _print_next(found, source, page)
+    if format is None and found.of("no-caption"):
+        tell_other_kinds(source)
 
 
 def clean(
@@ -167,6 +169,25 @@ def clean(
         some = "caption was" if report.dropped == 1 else "captions were"
         print(f"  {report.dropped:,} faulty {some} dropped from pictures that stayed")
     print(f"{printable(out / REMOVED)} names each, and why")
+    if format is None and counts.get("no-caption"):
+        tell_other_kinds(source)
+
+
+def tell_other_kinds(source: Path, encoding: str = "") -> None:
+    """Say in which other forms a folder holds captions, as some of its pictures have none."""
+    from limner.data.readers import other_kinds
+    from limner.data.store import HEADER
+
+    if (source / HEADER).exists():
+        return
+    if others := other_kinds(source, encoding):
+        *some, last = others
+        kinds = f"{', '.join(some)} and {last}" if some else last
+        say(
+            "note",
+            f"{source} holds captions for --format {kinds}, too: pack each of them into a store of "
+            "its own, and train on all (data.store=[A, B])",
+        )
 
 
 def _captioner(spec: str) -> Captioner:
@@ -223,7 +244,7 @@ def _write_page(found: Diagnosis, page: Path | None, source: Path) -> None:
     from limner.files import write_text
     from limner.improve.check_page import check_page
 
-    write_text(page, check_page(found, f"limner data check {source.as_posix()}"), DataError)
+    write_text(page, check_page(found, f"limner data check {typable(source)}"), DataError)
 
 
 def _print(found: Diagnosis, source: Path) -> None:
@@ -292,9 +313,9 @@ def _print_next(found: Diagnosis, source: Path, page: Path | None) -> None:
               "--fill-captions writes captions for them")  # fmt: skip
     removed = len(found.removals())
     if removed:
-        print(f"limner data clean {printable(source)} --out STORE2 writes a store without the "
+        print(f"limner data clean {typable(source)} --out STORE2 writes a store without the "
               f"{removed:,}; --keep CHECK keeps those of a check")  # fmt: skip
     if page is not None:
         print(f"{printable(page)} shows the pictures")
     elif any(finding.item >= 0 for finding in found.findings):
-        print(f"to see the pictures: limner data check {printable(source)} --page report.html")
+        print(f"to see the pictures: limner data check {typable(source)} --page report.html")
