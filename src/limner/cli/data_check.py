@@ -76,6 +76,7 @@ def check(
 
     Nothing is changed. 'limner data clean' writes a store without the faulty pictures.
     """
+    _check_page(page)
     files = _files(size, fit, format, limit, workers)
     options = _options(threshold, holdout, aligner, near, files)
     found = _examined(source, files, options, quiet)
@@ -139,6 +140,7 @@ def clean(
     spared = [find_check(name).name for name in keep or ()]
     if out.exists() and not overwrite:
         raise DataError(f"{out} exists already; pass --overwrite to replace it")
+    _check_page(page)
     files = _files(size, fit, format, limit, workers)
     options = _options(threshold, holdout, aligner, near, files)
     writer = _captioner(captioner) if fill_captions else None
@@ -235,6 +237,13 @@ def _bar(label: str, quiet: bool) -> Iterator[Any]:
 
     with progress(None, label, quiet, unit="pictures") as bar:
         yield bar.reach
+
+
+def _check_page(page: Path | None) -> None:
+    from limner.errors import DataError
+    from limner.files import check_writable
+
+    check_writable(page, DataError)
 
 
 def _write_page(found: Diagnosis, page: Path | None, source: Path) -> None:

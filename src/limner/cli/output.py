@@ -13,6 +13,7 @@ import typer
 
 from limner.cli import print_json, say
 from limner.errors import UsageError
+from limner.files import check_writable
 from limner.generation.formats import PictureFormat, format_of
 
 if TYPE_CHECKING:
@@ -174,6 +175,8 @@ def output_of(
     Raises:
         UsageError: the options do not fit together, or it cannot be written there.
     """
+    if out == "-":
+        raise UsageError("pictures are not written to standard output: give --out a file or folder")
     path, is_folder = None if out is None else Path(out), out is not None and not names_file(out)
     if path is not None and not is_folder:
         meant = format_of(path)
@@ -193,9 +196,7 @@ def output_of(
                 f"{total} pictures do not fit in {path.name}: name a folder, "
                 f"as in --out {path.stem}/, or add --grid"
             )
-        folder = path.parent
-        if folder.exists() and not folder.is_dir():
-            raise UsageError(f"cannot write {path}: {folder} is not a folder")
+        check_writable(path, UsageError)
     elif path is not None and path.exists() and not path.is_dir():
         raise UsageError(f"cannot write into {path}: it is not a folder")
     return Output(path, is_folder, grid, captions, total, kind, quality)
