@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -65,3 +66,18 @@ def test_the_unit_is_accepted_by_systemd(tmp_path):
     found = subprocess.run([tool, "verify", str(unit)], check=False, capture_output=True, text=True)
     said = [line for line in found.stderr.splitlines() if "limner.service" in line]
     assert not said and found.returncode == 0, found.stderr
+
+
+def test_the_source_distribution_has_all_that_is_committed():
+    """Tests read the benchmarks, and the page is built from its sources."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    named = settings["tool"]["hatch"]["build"]["targets"]["sdist"]["include"]
+    assert all((ROOT / each.removeprefix("/")).exists() for each in named)
+    git = shutil.which("git")
+    if git is None or not (ROOT / ".git").exists():
+        pytest.skip("no checkout of git")
+    listed = subprocess.run([git, "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True)
+    tops = {line.partition("/")[0] for line in listed.stdout.splitlines()}
+    assert {each for each in tops if each[0] != "."} - {"pyproject.toml"} == {
+        each.removeprefix("/") for each in named
+    }

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from limner.errors import DataError, TrainingError
-from limner.files import locked, remove_parts, whole_file, write_json, write_text
+from limner.files import check_writable, locked, remove_parts, whole_file, write_json, write_text
 
 HOLDER = """
 import sys, time
@@ -122,3 +122,20 @@ def test_a_lock_file_that_a_killed_process_left_names_its_next_owner_alone(tmp_p
     with locked(path, TrainingError, "the run"):
         assert path.read_text("utf-8") == f"process {os.getpid()} on {socket.gethostname()}\n"
     assert not path.exists()
+
+
+def test_what_could_not_be_written_is_refused_before_the_work(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("x")
+    check_writable(None, DataError)
+    check_writable(tmp_path / "file", DataError)
+    check_writable(tmp_path / "new" / "deep" / "a.html", DataError)
+    monkeypatch.chdir(tmp_path)
+    check_writable(Path("a.html"), DataError)
+    assert sorted(tmp_path.iterdir()) == [tmp_path / "file"], "nothing is made"
+    with pytest.raises(DataError, match="it is a folder; name a file"):
+        check_writable(tmp_path, DataError)
+    with pytest.raises(DataError, match="file is not a folder"):
+        check_writable(tmp_path / "file" / "deep" / "a.html", DataError)
+    monkeypatch.setattr(os, "access", lambda *_: False)  # as for others than root
+    with pytest.raises(DataError, match=r"cannot write .*a.html: nothing may be written in"):
+        check_writable(tmp_path / "new" / "a.html", DataError)

@@ -65,6 +65,30 @@ def whole_file(
         raise
 
 
+def check_writable(path: Path | None, failure: type[LimnerError]) -> None:
+    """Refuse a file that could not be written, before long work whose result it is to hold.
+
+    Nothing is made. What only shows when it is written, such as a full disk, is not seen.
+
+    Args:
+        path: what is to be written later; None for nothing.
+        failure: class of the error.
+
+    Raises:
+        LimnerError: a ``failure``; there is a folder of that name, its own folder cannot be made,
+            or nothing may be written there.
+    """
+    if path is None:
+        return
+    if path.is_dir():
+        raise failure(f"cannot write {path}: it is a folder; name a file")
+    there = next((folder for folder in path.absolute().parents if folder.exists()), Path())
+    if not there.is_dir():
+        raise failure(f"cannot write {path}: {there} is not a folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise failure(f"cannot write {path}: nothing may be written in {there}")
+
+
 def temporary_name(path: Path) -> Path:
     """A new name beside ``path`` for what becomes it, which :func:`remove_parts` knows."""
     # A hash, because the name with anything added may exceed the 255 bytes that a name may have.

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from limner.arguments import check_type
 from limner.errors import ModelFileError, UsageError
 from limner.modelfile import load_model, read_words
 from limner.modelinfo import ModelInfo
@@ -52,6 +53,7 @@ def choose_device(device: str) -> str:
     Raises:
         UsageError: it cannot be used on this machine.
     """
+    check_type("device", device, str, "'cpu', 'cuda', 'cuda:1' or 'auto'")
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:

@@ -6,6 +6,7 @@ from contextlib import suppress
 from importlib import resources
 from pathlib import Path
 
+from limner.arguments import check_type
 from limner.errors import ModelFileError
 from limner.hub import is_hub
 
@@ -51,6 +52,7 @@ def find_model(spec: str | Path | None = None, default: str = SHIPPED_MODEL) -> 
                 f"'limner train'"
             )
         return path
+    check_type("model", spec, (str, Path), "a model file, a run folder or a name")
     if is_hub(spec):
         raise ModelFileError(
             f"{spec} is a model of the hub, which draws and can be evaluated and served; this "

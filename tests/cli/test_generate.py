@@ -421,3 +421,17 @@ def test_info(cli, tiny_model):
 
 def test_a_prompt_file_without_end_is_refused(cli, refused):
     assert refused(cli("generate", "--from", "/dev/zero"), "/dev/zero", "64 MB")
+
+
+def test_what_other_programs_write_for_standard_streams_is_no_prompt_and_no_folder(
+    cli, tmp_path, tiny_model
+):
+    to = ["--model", str(tiny_model), "--seed", "1"]
+    done = cli("generate", "-", *to)
+    assert done.code == 2 and "standard input give --from -" in done.err
+    done = cli("generate", "a cat", "--out", "-", *to)
+    assert done.code == 2 and "not written to standard output" in done.err
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "prompts.txt").write_text("a cat")
+    done = cli("generate", "prompts.txt", *to)
+    assert done.code == 0 and "for the prompts in it give --from prompts.txt" in done.err

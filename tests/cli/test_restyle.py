@@ -43,6 +43,18 @@ def test_variations_of_a_drawing_are_of_its_words_and_others_are_read(
     assert photo.read_bytes() == before
 
 
+def test_what_is_changed_without_words_is_named_after_the_picture(
+    photo, tmp_path, cli, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    done = cli("restyle", str(photo), "--style", "line drawing", "--strength", "1", "--seed", "3")
+    assert (done.out, done.err) == ("photo-3.png\n", "")
+    done = cli("edit", str(photo), "--box", "1,1,9,9", "--seed", "4")
+    assert (done.out, done.err) == ("photo-4.png\n", "")
+    done = cli("edit", str(photo), "--box", "1,1,9,9", "--seed", "4", "--prompt", "a kite")
+    assert done.out == "a-kite-4.png\n"
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -210,3 +210,31 @@ def test_options_of_a_sheet_need_a_sheet(tmp_path: Path, option: str) -> None:
     result = CliRunner().invoke(app, ["data", "show", str(tmp_path), option, "5"])
     assert isinstance(result.exception, LimnerError)
     assert "give its --out" in str(result.exception)
+
+
+def test_captions_of_other_kinds_are_told(captioned: Callable[[int], Path], tmp_path: Path) -> None:
+    """A folder with text files and a listing is packed by one of them, and the other is named."""
+    folder = captioned(3)
+    (folder / "0001.txt").unlink()
+    (folder / "0002.txt").unlink()
+    assert "too" not in run("pack", folder, "--out", tmp_path / "a", "--size", 16, "--workers", 1)
+    (folder / "metadata.jsonl").write_text('{"file_name": "0001.png", "text": "a dog"}')
+    (folder / "0002.json").write_text('{"caption": "a cat"}')
+    said = run("pack", folder, "--out", tmp_path / "b", "--size", 16, "--workers", 1)
+    assert "captions for --format jsonl and json, too: pack each" in said
+    for kind in ("jsonl", "json"):
+        how = ("--out", tmp_path / kind, "--size", 16, "--workers", 1, "--format", kind)
+        said = run("pack", folder, *how)
+        assert "1 pictures of 16x16" in said and "too:" not in said
+
+
+def test_commands_that_are_advised_can_be_typed(
+    captioned: Callable[[int], Path], tmp_path: Path
+) -> None:
+    folder = captioned(3).rename(tmp_path / "my photos")
+    (folder / "0001.txt").unlink()
+    (folder / "metadata.jsonl").write_text('{"file_name": "0001.png", "text": "a dog"}')
+    said = run("check", folder, "--size", 16, "--workers", 1, "--aligner", "none")
+    assert f"limner data clean '{folder}' --out STORE2" in said
+    assert f"limner data check '{folder}' --page report.html" in said
+    assert "captions for --format jsonl, too: pack each" in said

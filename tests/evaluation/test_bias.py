@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from itertools import product
 from math import comb
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from icon_store import save_tiny as icon_model
 from limner.data.store import Caption, Store
 from limner.data.writer import StoreWriter
 from limner.errors import CapabilityError, DataError
@@ -168,3 +170,34 @@ def test_an_aligner_judges_what_is_not_drawn_by_name(
     assert "a cook: distance to the data's shares" not in {each.key for each in part.figures}
     with pytest.raises(DataError, match="--aligner"):
         evaluate(load(few_model), store, "bias", EvaluationOptions(seeds=8))
+
+
+def test_what_knows_no_persons_is_not_measured(few: Store, tmp_path: Path):
+    path = save_tiny(tmp_path / "tiny.safetensors", "vae")
+    encoder, names = load_encoder("e5-small"), ["red heart", "blue circle", "cat"]
+    index = ConceptIndex.fit(
+        captions=names, names=names, concepts=[0, 1, 2], vectors=encoder.encode(names).pooled,
+        keywords=encoder.encode(["x"]).pooled, styles=torch.ones(3, 2, dtype=torch.bool),
+    )  # fmt: skip
+    tensors = {f"{CONCEPTS_PREFIX}{name}": each for name, each in index.tensors().items()}
+    write_tensors(path.with_suffix(".concepts.safetensors"), tensors, {})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # that a nurse is drawn as a heart is no news here
+        with pytest.raises(DataError, match="knows none of the persons"):
+            evaluate(load(path), few, "bias", EvaluationOptions(seeds=8))
+
+
+@pytest.mark.parametrize(("caption", "measured"), [("a red heart", False), ("a nurse", True)])
+def test_an_aligner_does_not_judge_what_has_learned_no_persons(
+    tmp_path: Path, caption: str, measured: bool
+):
+    with StoreWriter(tmp_path / "store", 32, "store") as writer:
+        writer.add(np.full((32, 32, 3), 30, np.uint8), [Caption(caption)], {"id": "0"})
+        store = writer.finish()
+    model = load(icon_model(tmp_path / "tiny.safetensors", [], store.fingerprint))
+    options = EvaluationOptions(seeds=2, aligner=ByBrightness())
+    if measured:
+        assert evaluate(model, store, "bias", options).part("bias").figures
+        return
+    with pytest.raises(DataError, match="was trained on no persons"):
+        evaluate(model, store, "bias", options)

@@ -220,3 +220,23 @@ def test_the_command_scores_a_captioner_in_its_languages(
     done = CliRunner().invoke(build_app(), shipped)
     assert done.exit_code == 0, done.output
     assert read_report(tmp_path / "out.json").model == "limner-captioner-64.safetensors"
+
+
+def test_languages_that_cannot_be_scored_are_left_out_and_told(
+    captioner_path: Path, tmp_path: Path
+):
+    """A store of one's own is mostly in one language."""
+    with StoreWriter(tmp_path / "english", 32, "english") as writer:
+        for i, name in enumerate(THINGS):
+            writer.add(np.full((32, 32, 3), 20 * i, np.uint8), [Caption(f"a {name}")], {"id": name})
+        store = writer.finish()
+    info = read_info(captioner_path)
+    subject = Subject(captioner_path, file_hash(captioner_path), info, captioner=Knows())
+    report = evaluate(subject, store, "captions")
+    assert {each.key[:2] for each in report.part("captions").figures} == {"en"}
+    assert report.warnings == (
+        "nothing can be scored in zh: the captioner writes en, zh, "
+        "and the store has captions in en",
+    )
+    with pytest.raises(DataError, match="name a language of both with --languages"):
+        evaluate(subject, store, "captions", EvaluationOptions(languages=("zh",)))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import psutil
 import pytest
 
+from limner.errors import UsageError
 from limner.generation.generator import load
-from limner.serving.capacity import available_memory, workers_for
+from limner.serving.capacity import available_memory, check_memory, workers_for
 from limner.serving.models import Models
 from limner.serving.settings import ServerSettings
 from limner.threads import physical_cores, usable_cpus
@@ -39,3 +40,15 @@ def test_one_alone_on_a_gpu_and_with_a_model_in_memory(flow_path):
     models = Models.read([flow_path])
     assert workers_for(models, ServerSettings(device="cuda")) == 1
     assert workers_for(Models.of(load(flow_path)), ServerSettings()) == 1
+
+
+def test_a_model_that_does_not_fit_is_refused(flow_path):
+    models = Models.read([flow_path])
+    size = models.default.version.bytes
+    check_memory(models, ServerSettings())
+    check_memory(models, ServerSettings(memory=size))
+    check_memory(models, ServerSettings(memory=2 * size, workers=2))
+    with pytest.raises(UsageError, match=r"--memory 0.01 is too little: .* takes 0\.\d\d GB; give"):
+        check_memory(models, ServerSettings(memory=1e7))
+    with pytest.raises(UsageError, match=r"in each of 2 workers; give .* or fewer --workers"):
+        check_memory(models, ServerSettings(memory=size, workers=2))

@@ -68,6 +68,29 @@ def test_accepted_requests_are_finished_when_the_server_is_told_to_end(flow_path
         httpx.get(f"{url}/health/live")
 
 
+def test_what_is_not_finished_in_time_is_told_so(running, flow_path, logged):
+    """As every other refusal, and nothing is drawn for it any more."""
+    server = running(load(flow_path))
+    server.server.config.timeout_graceful_shutdown = 1
+    answers = []
+
+    def ask() -> None:
+        body = {"prompt": "a cat", "n": 10, "steps": 1000}
+        answers.append(httpx.post(f"{server.url}/v1/images/generations", json=body, timeout=200))
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    while not server.state.batcher.drawing:
+        time.sleep(0.02)
+    began = time.monotonic()
+    server.stop()
+    assert time.monotonic() - began < 20 and not server.thread.is_alive()
+    thread.join(20)
+    assert (answers[0].status_code, answers[0].headers["retry-after"]) == (503, "5")
+    assert answers[0].json()["error"]["code"] == "stopping"
+    assert "Traceback" not in logged.getvalue() and " 503 " in logged.getvalue()
+
+
 def test_it_listens_beyond_this_machine_only_with_keys():
     with pytest.raises(UsageError, match="--keys FILE"):
         run_server([None], Listening("0.0.0.0", 0))

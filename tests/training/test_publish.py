@@ -7,7 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
+from icon_store import save_tiny
+from limner.cli import build_app
 from limner.data.store import Caption
 from limner.data.writer import StoreWriter
 from limner.errors import DataError, UsageError
@@ -119,3 +122,21 @@ def test_refuses_a_store_it_never_saw(run, store, tmp_path):
     with pytest.raises(DataError, match="is not the store"):
         publish(run, Store.open(store), tmp_path / "x.safetensors")
     assert not list(tmp_path.glob("*.safetensors"))
+
+
+def test_the_command_counts_what_the_model_knows(icons, run, tmp_path):
+    def said(model: Path, store: Path) -> str:
+        out = tmp_path / f"{model.stem}-out.safetensors"
+        words = ["publish", str(model), "--data", str(store), "--out", str(out)]
+        done = CliRunner().invoke(build_app(), words)
+        assert done.exit_code == 0, done.output
+        return done.stdout
+
+    assert said(run, icons).endswith(" MB, 1 concepts\n")
+    with StoreWriter(tmp_path / "plain", 16, "plain") as writer:  # as folders of pictures are
+        for number, caption in enumerate(("a red heart", "a blue circle")):
+            writer.add(np.full((16, 16, 3), 40 * number, np.uint8), [Caption(caption)], {})
+        store = writer.finish()
+    here = tmp_path / "here.safetensors"
+    save_tiny(here, [], store.fingerprint)
+    assert said(here, store.path).endswith(" MB, 2 concepts\n")

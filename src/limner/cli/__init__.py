@@ -11,6 +11,7 @@ import inspect
 import json
 import logging
 import os
+import shlex
 import sys
 from importlib import import_module
 from typing import Annotated, Any, TextIO
@@ -59,6 +60,11 @@ def say(kind: str, message: object) -> None:
         print(f"limner: {kind}: {line}", file=sys.stderr, flush=True)
     except OSError:
         _discard(sys.stderr)
+
+
+def typable(path: object) -> str:
+    """A path as it is typed in a command of a shell."""
+    return shlex.quote(printable(path))
 
 
 def printable(text: object) -> str:

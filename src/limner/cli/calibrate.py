@@ -75,11 +75,15 @@ class ResultOptions:
         """Refuse results that cannot be written.
 
         Raises:
-            UsageError: so it is.
+            UsageError: the options do not fit together.
+            DataError: a file could not be written.
         """
-        from limner.errors import UsageError
+        from limner.errors import DataError, UsageError
+        from limner.files import check_writable
         from limner.hub import is_hub
 
+        for path in (self.html, self.out):
+            check_writable(path, DataError)
         if self.write and self.out is not None:
             raise UsageError("--write changes the model file and --out writes another; give one")
         if is_hub(model):

@@ -26,6 +26,7 @@ _Tarballs = Annotated[
     Path | None,
     typer.Option("--from", help="Folder of npm tarballs [default: fetch them with npm]."),
 ]
+_WITHOUT_CAPTION = ("no caption", "picture that the source does not list")
 _NAMED = 5  # items left out that are named on stderr; the store names all
 
 
@@ -45,8 +46,8 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="data")
 
 
-def _make(pack: Callable[..., Store], label: str, quiet: bool) -> None:
-    """Make a store; print what was packed, and on stderr what was left out."""
+def _make(pack: Callable[..., Store], label: str, quiet: bool) -> Store:
+    """Make a store and return it; print what was packed, and on stderr what was left out."""
     from contextlib import ExitStack
     from itertools import islice
 
@@ -67,6 +68,7 @@ def _make(pack: Callable[..., Store], label: str, quiet: bool) -> None:
         typer.echo(
             f"left out {skipped:,}: {reasons} (left-out.jsonl in the store names them)", err=True
         )
+    return store
 
 
 def _labels(value: str) -> tuple[str, ...]:
@@ -145,6 +147,7 @@ def pack(
 
     If it is interrupted, the same command resumes it. Pictures that cannot be used are reported.
     """
+    from limner.cli.data_check import tell_other_kinds
     from limner.data.pack import PackOptions
     from limner.data.pack import pack as write
     from limner.data.pictures import Cleaning
@@ -168,7 +171,9 @@ def pack(
         workers=workers,
     )
     run = partial(write, source, out, options, overwrite=overwrite, restart=restart)
-    _make(run, "packing", quiet)
+    store = _make(run, "packing", quiet)
+    if format is None and not store.header.report.keys().isdisjoint(_WITHOUT_CAPTION):
+        tell_other_kinds(source, encoding)
 
 
 def _split(value: str, default: tuple[str, ...] = ()) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from limner.cli import print_json, printable
+from limner.cli import print_json, printable, say, typable
 from limner.cli.options import JsonOption, QuietOption, WorkersOption
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ def check(
 
     Nothing is changed. 'limner data clean' writes a store without the faulty pictures.
     """
+    _check_page(page)
     files = _files(size, fit, format, limit, workers)
     options = _options(threshold, holdout, aligner, near, files)
     found = _examined(source, files, options, quiet)
@@ -84,6 +85,8 @@ def check(
     _print(found, source)
     _print_names(found)
     _print_next(found, source, page)
+    if format is None and found.of("no-caption"):
+        tell_other_kinds(source)
 
 
 def clean(
@@ -135,6 +138,7 @@ def clean(
     spared = [find_check(name).name for name in keep or ()]
     if out.exists() and not overwrite:
         raise DataError(f"{out} exists already; pass --overwrite to replace it")
+    _check_page(page)
     files = _files(size, fit, format, limit, workers)
     options = _options(threshold, holdout, aligner, near, files)
     writer = _captioner(captioner) if fill_captions else None
@@ -165,6 +169,25 @@ def clean(
         some = "caption was" if report.dropped == 1 else "captions were"
         print(f"  {report.dropped:,} faulty {some} dropped from pictures that stayed")
     print(f"{printable(out / REMOVED)} names each, and why")
+    if format is None and counts.get("no-caption"):
+        tell_other_kinds(source)
+
+
+def tell_other_kinds(source: Path, encoding: str = "") -> None:
+    """Say in which other forms a folder holds captions, as some of its pictures have none."""
+    from limner.data.readers import other_kinds
+    from limner.data.store import HEADER
+
+    if (source / HEADER).exists():
+        return
+    if others := other_kinds(source, encoding):
+        *some, last = others
+        kinds = f"{', '.join(some)} and {last}" if some else last
+        say(
+            "note",
+            f"{source} holds captions for --format {kinds}, too: pack each of them into a store of "
+            "its own, and train on all (data.store=[A, B])",
+        )
 
 
 def _captioner(spec: str) -> Captioner:
@@ -214,6 +237,13 @@ def _bar(label: str, quiet: bool) -> Iterator[Any]:
         yield bar.reach
 
 
+def _check_page(page: Path | None) -> None:
+    from limner.errors import DataError
+    from limner.files import check_writable
+
+    check_writable(page, DataError)
+
+
 def _write_page(found: Diagnosis, page: Path | None, source: Path) -> None:
     if page is None:
         return
@@ -221,7 +251,7 @@ def _write_page(found: Diagnosis, page: Path | None, source: Path) -> None:
     from limner.files import write_text
     from limner.improve.check_page import check_page
 
-    write_text(page, check_page(found, f"limner data check {source.as_posix()}"), DataError)
+    write_text(page, check_page(found, f"limner data check {typable(source)}"), DataError)
 
 
 def _print(found: Diagnosis, source: Path) -> None:
@@ -290,9 +320,9 @@ def _print_next(found: Diagnosis, source: Path, page: Path | None) -> None:
               "--fill-captions writes captions for them")  # fmt: skip
     removed = len(found.removals())
     if removed:
-        print(f"limner data clean {printable(source)} --out STORE2 writes a store without the "
+        print(f"limner data clean {typable(source)} --out STORE2 writes a store without the "
               f"{removed:,}; --keep CHECK keeps those of a check")  # fmt: skip
     if page is not None:
         print(f"{printable(page)} shows the pictures")
     elif any(finding.item >= 0 for finding in found.findings):
-        print(f"to see the pictures: limner data check {printable(source)} --page report.html")
+        print(f"to see the pictures: limner data check {typable(source)} --page report.html")

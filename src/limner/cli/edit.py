@@ -130,13 +130,14 @@ def _numbers(name: str, text: str | None) -> list[int] | None:
 
 def _shown(picture: Path, *, matters: bool) -> str:
     """What a picture shows, by its own record, else by the captioner if it matters."""
+    from limner.generation.prompts import ANY_PICTURE
     from limner.generation.records import read_record
 
     try:
         return read_record(picture).prompt
     except DataError:
         if not matters:
-            return "a picture"
+            return ANY_PICTURE
     from limner.generation.inpainting import read_pixels
 
     pixels = read_pixels(picture)[..., :3]

@@ -216,25 +216,28 @@ def evaluate(
     from limner.evaluation.printing import print_report
     from limner.evaluation.report import write_card as put_into
     from limner.evaluation.suite import evaluate as measure
-    from limner.files import write_text
+    from limner.files import check_writable, write_text
     from limner.progress import progress
 
     asked.check(suite)
+    for path in (html, out):
+        check_writable(path, DataError)
     store = Store.open(data)
     subject = _subject(model, suite, device, threads)
     options = asked.opened(suite, device, _command(subject.path, data, suite, asked.given))
     with progress(None, "drawing", quiet, unit="pictures") as bar:
         report = measure(subject, store, suite, options, bar)
+    if as_json:
+        print_json(report.model_dump(mode="json"))
+    else:
+        print_report(report)
+    # Afterwards: what was measured for hours is seen even where it cannot be written.
     if html is not None:
         write_text(html, report_page(report), DataError)
     if out is not None:
         report.write(out)
     if write_card:
         put_into(subject.path, report)
-    if as_json:
-        print_json(report.model_dump(mode="json"))
-    else:
-        print_report(report)
     if report.failed:
         name, reason = next(iter(report.failed.items()))
         raise DataError(f"{len(report.failed)} of the parts failed, {name} first: {reason}")

@@ -65,6 +65,7 @@ _Source = Annotated[
         help="Read one prompt a line, JSON lines, or a .csv with a header; - is stdin.",
     ),
 ]
+_LISTS = (".txt", ".csv", ".jsonl")
 _COLOURS = frozenset({
     "red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "black", "white", "grey",
 })  # fmt: skip
@@ -281,6 +282,11 @@ def _hint_at_quotes(prompts: list[str]) -> None:
 def _read_prompts(given: list[str], source: str | None) -> _Prompts:
     from limner.generation.lists import read_list, read_source, source_name
 
+    if "-" in given:
+        raise UsageError("'-' is no prompt: to read prompts from standard input give --from -")
+    for text in given:
+        if text.endswith(_LISTS) and Path(text).is_file():
+            say("hint", f"{text!r} is drawn as words; for the prompts in it give --from {text}")
     listed: list[ListedPrompt] = []
     name = ""
     if source is not None:
@@ -372,7 +378,7 @@ def _card_rows(card: ModelInfo) -> Iterator[tuple[str, str]]:
         yield "image", f"{card.image_encoder} ({card.image_encoder_fingerprint})"
     if card.defaults:
         yield "defaults", _plain(card.defaults).strip("{}")
-    known = ", ".join(f"{len(names)} {lang}" for lang, names in card.concepts.items())
+    known = ", ".join(f"{len(names)} {lang}" for lang, names in card.concepts.items() if names)
     yield "concepts", known or "not stated"
     training = {k: v for k, v in card.training.items() if k not in {"recipe", "history"}}
     for name, facts in (

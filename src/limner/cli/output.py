@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypedDict
@@ -13,6 +13,7 @@ import typer
 
 from limner.cli import print_json, say
 from limner.errors import UsageError
+from limner.files import check_writable
 from limner.generation.formats import PictureFormat, format_of
 
 if TYPE_CHECKING:
@@ -44,7 +45,11 @@ class _Writing(TypedDict):
 
 @dataclass(frozen=True)
 class Output:
-    """Where the pictures go: one named file, a folder, names of their own, or a sheet."""
+    """Where the pictures go: one named file, a folder, names of their own, or a sheet.
+
+    Names of their own are made of the prompt and the seed; without words, of the name of the
+    picture that is changed (``changes``).
+    """
 
     target: Path | None
     is_folder: bool
@@ -54,6 +59,7 @@ class Output:
     kind: PictureFormat
     quality: int | None
     signer: ContentSigner | None = None
+    changes: Path | None = None
 
     @property
     def _how(self) -> _Writing:
@@ -95,13 +101,17 @@ class Output:
     def _write_files(self, stream: Iterator[Picture]) -> Iterator[dict[str, Any]]:
         from limner.generation.files import write_picture
         from limner.generation.picture_folder import entry_of, slug, write_new
+        from limner.generation.prompts import ANY_PICTURE
 
         for picture in stream:
             if self.target is not None:
                 path = write_picture(picture, self.target, **self._how)
             else:
                 write = partial(write_picture, picture, exclusive=True, **self._how)
-                stem = f"{slug(picture.prompt)}-{picture.seed}"
+                named = slug(picture.prompt)
+                if self.changes is not None and picture.prompt == ANY_PICTURE:
+                    named = self.changes.stem
+                stem = f"{named}-{picture.seed}"
                 path = write_new(write, Path(), stem, self.kind.ending)
             yield entry_of(picture, path)
 
@@ -165,6 +175,8 @@ def output_of(
     Raises:
         UsageError: the options do not fit together, or it cannot be written there.
     """
+    if out == "-":
+        raise UsageError("pictures are not written to standard output: give --out a file or folder")
     path, is_folder = None if out is None else Path(out), out is not None and not names_file(out)
     if path is not None and not is_folder:
         meant = format_of(path)
@@ -184,9 +196,7 @@ def output_of(
                 f"{total} pictures do not fit in {path.name}: name a folder, "
                 f"as in --out {path.stem}/, or add --grid"
             )
-        folder = path.parent
-        if folder.exists() and not folder.is_dir():
-            raise UsageError(f"cannot write {path}: {folder} is not a folder")
+        check_writable(path, UsageError)
     elif path is not None and path.exists() and not path.is_dir():
         raise UsageError(f"cannot write into {path}: it is not a folder")
     return Output(path, is_folder, grid, captions, total, kind, quality)
@@ -204,7 +214,7 @@ def output_beside(
     target = output.target
     if target and target.exists() and picture.exists() and target.samefile(picture):
         raise UsageError(f"{picture} is not replaced: give --out another name")
-    return output
+    return replace(output, changes=picture)
 
 
 @contextmanager

@@ -73,12 +73,13 @@ def refine(
     output = output_of(out, kind=kind, quality=quality, grid=False, captions=False, total=1)
     if trace is not None and (trace.suffix.lower() not in (".html", ".htm") or trace.is_dir()):
         raise UsageError(f"the trace is a page: give {str(trace)!r} the ending .html")
-    from limner.files import whole_file
+    from limner.files import check_writable, whole_file
     from limner.generation.prompts import quoted
     from limner.improve.refine import Refiner
     from limner.improve.trace import pictures_said, refinement_as_json, trace_page
     from limner.progress import progress
 
+    check_writable(trace, DataError)
     check_refined(budget, target)
     if prompt is None and reference is None:
         raise UsageError("there is nothing to refine: give a prompt, or a picture by --reference")

@@ -181,6 +181,7 @@ def publish(  # noqa: PLR0917 - typer reads the options from the signature
     The card lists the concepts that the model knows and the data it was trained on.
     """
     from limner.data.store import Store
+    from limner.modelfile import read_concepts
     from limner.shipped import find_model
     from limner.training.overrides import read_overrides
     from limner.training.publish import publish as write
@@ -192,7 +193,11 @@ def publish(  # noqa: PLR0917 - typer reads the options from the signature
         find_model(run), Store.open(data), out, earlier=earlier, limits=limit or (),
         config=changes, scenes=scenes, dtype=dtype,
     )  # fmt: skip
-    typer.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB, {len(card.concepts['keys'])} concepts")
+    known, index = len(card.concepts["keys"]), read_concepts(out)
+    if not known and index is not None:  # of pictures whose metadata name no concept
+        known = len(index.captions)
+    what = f", {known:,} concepts" if known else ""
+    typer.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB{what}")
 
 
 def _check_new(out: Path) -> None:

@@ -15,7 +15,7 @@ from PIL import ExifTags, Image, ImageSequence
 
 import limner
 from limner.errors import DataError, MissingExtraError, UsageError
-from limner.files import whole_file
+from limner.files import check_writable, whole_file
 from limner.generation.picture import Picture
 from limner.generation.records import AnimationRecord, WalkRecord, record_of, short_json
 from limner.vision.images import on_white
@@ -60,6 +60,7 @@ def check_walk_name(path: Path) -> str:
     Raises:
         UsageError: it is none of :data:`WALK_ENDINGS`.
         MissingExtraError: it is .mp4, and PyAV is not installed.
+        DataError: it could not be written.
     """
     ending = path.suffix.lower()
     if ending not in WALK_ENDINGS:
@@ -68,6 +69,7 @@ def check_walk_name(path: Path) -> str:
         )
     if ending == ".mp4":
         _av()
+    check_writable(path, DataError)
     return ending
 
 

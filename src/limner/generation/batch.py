@@ -29,6 +29,7 @@ from limner.generation.generator import Generator
 from limner.generation.inpainting import MOST_PIXELS, MaskedPicture
 from limner.generation.lists import read_rows
 from limner.generation.picture_folder import MANIFEST, entry_of
+from limner.generation.prompts import ANY_PICTURE
 from limner.generation.references import SeenReference
 from limner.generation.request_reader import Job
 from limner.generation.requests import DrawRequest
@@ -132,7 +133,7 @@ class BatchJob:
                 box=asked.box, outpaint=asked.outpaint, inserts=asked.prompt is not None,
             )  # fmt: skip
         return DrawRequest(
-            asked.prompt or "a picture", self.first_seed + number, self.settings, masked, source
+            asked.prompt or ANY_PICTURE, self.first_seed + number, self.settings, masked, source
         )
 
 

@@ -85,6 +85,35 @@ def read_palette(text: str) -> Floats:
     return np.array(found, np.float32)
 
 
+def as_palette(colours: object) -> Floats:
+    """Colours that were given as a text of them, a list of such texts, or numbers.
+
+    Args:
+        colours: such as ``"#ffcc00,#333"``, ``["#ffcc00", "#333"]`` or ``(K, 3)`` RGB in [0, 1].
+
+    Returns:
+        ``(K, 3)`` float32 in [0, 1].
+
+    Raises:
+        UsageError: they are none of these, or there are too many.
+    """
+    if isinstance(colours, str):
+        return read_palette(colours)
+    if isinstance(colours, list | tuple) and all(isinstance(each, str) for each in colours):
+        return read_palette(",".join(colours))
+    try:
+        found = np.array(colours, np.float32)
+    except (TypeError, ValueError):
+        found = np.empty(0, np.float32)
+    numbers = found.ndim == 2 and found.shape[1] == 3 and 1 <= len(found) <= MOST_COLOURS
+    if not numbers or not ((found >= 0) & (found <= 1)).all():
+        raise UsageError(
+            f"the palette {colours!r} is refused: give 1 to {MOST_COLOURS} colours, as in "
+            "['#ffcc00', '#333333'] or as RGB from 0 to 1"
+        )
+    return found
+
+
 def evened(pixels: Pixels, look: SetLook) -> Pixels:
     """A drawing with the size, the colours and the lines of a set.
 

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from PIL import Image
 
-from limner.arguments import check_type, whole
+from limner.arguments import check_able, check_type, whole
 from limner.errors import (
     PromptError,
     UsageError,
 )
 from limner.generation.inpainting import MaskedPicture
 from limner.generation.picture import Picture, best_first
+from limner.generation.prompts import ANY_PICTURE
 from limner.generation.references import Reference
 from limner.generation.request_drawing import Progress, RequestDrawer
 from limner.generation.requests import (
@@ -151,6 +152,8 @@ class Generator(RequestDrawer):
         Raises:
             LimnerError: for the reasons listed at :meth:`generate`.
         """
+        check_type("prompt", prompt, str, "one prompt, as text")
+        check_able("score", score, "__call__", "a function of a prompt and its pictures")
         drawn = self.generate(
             prompt, n=n, seed=seed, reference=reference, on_progress=on_progress, **options
         )
@@ -196,6 +199,8 @@ class Generator(RequestDrawer):
                 f"a {type(given).__name__} is not text; give a prompt, or a list of prompts"
             )
         rewriter = load_rewriter(rewrite) if isinstance(rewrite, str) else rewrite
+        if rewriter is not None:
+            check_able("rewrite", rewriter, "rewrite", "'rules' or what load_rewriter returns")
 
         requests = numbered_requests(texts, settings, n=n, seed=seed, rewriter=rewriter)
         return self._draw(requests, reference, on_refused, on_progress)
@@ -221,7 +226,7 @@ class Generator(RequestDrawer):
     def inpaint(
         self,
         masked: MaskedPicture,
-        prompt: str = "a picture",
+        prompt: str = ANY_PICTURE,
         *,
         n: int = 1,
         seed: int | None = None,
@@ -311,7 +316,7 @@ class Generator(RequestDrawer):
         if prompt is None and not self.model.draws_training_pictures:
             raise UsageError(f"{self.name} needs a prompt: say what the picture should show")
         first = seed_or_random(seed)
-        request = DrawRequest(prompt or "a picture", first, settings, source=picture)
+        request = DrawRequest(prompt or ANY_PICTURE, first, settings, source=picture)
         stream = self.stream(
             [request], n=n, seed=seed, reference=reference, on_progress=on_progress
         )
@@ -355,6 +360,11 @@ class Generator(RequestDrawer):
         first = seed_or_random(seed)
         request = DrawRequest(prompt, first, make_settings(**options))
         source = None if maps is None else source_of(maps)
+        if aligner is not None:
+            wanted = "what limner.reading.aligner.load_aligner() returns"
+            check_able("aligner", aligner, "encode_texts", wanted)
+        if store is not None:
+            check_able("store", store, "batch", "what limner.data.store.Store.open(FOLDER) returns")
         return explain(self, request, aligner=aligner, store=store, source=source)
 
 

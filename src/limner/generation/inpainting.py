@@ -289,7 +289,7 @@ def box_mask(size: tuple[int, int], box: Sequence[int]) -> Mask:
         UsageError: the box has no area, or lies beyond the picture.
     """
     width, height = size
-    if len(box) != 4:
+    if not hasattr(box, "__len__") or len(box) != 4:
         raise UsageError(f"the box {box!r} is refused: give left, top, width and height")
     x, y, wide, high = (whole("box", side) for side in box)
     if wide < 1 or high < 1 or x < 0 or y < 0 or x + wide > width or y + high > height:

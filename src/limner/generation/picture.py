@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
+from limner.arguments import check_type
 from limner.generation.copies import TrainingDrawing
 from limner.generation.drawn_from import Grounding
 from limner.generation.set_members import SetMember
@@ -79,6 +80,7 @@ class Picture:
         """
         from limner.generation.files import write_picture
 
+        check_type("path", path, (str, Path), "the name of a file, such as 'cat.png'")
         return write_picture(self, Path(path))
 
     def _repr_png_(self) -> bytes:

@@ -46,6 +46,10 @@ def styled_ending(prompt: str) -> tuple[str, str]:
     return text, prompt[len(text) :]
 
 
+ANY_PICTURE = "a picture"
+"""Prompt of a picture that is changed without saying what it shows."""
+
+
 class PromptWarning(UserWarning):
     """Something in a prompt is not drawn as it was written."""
 

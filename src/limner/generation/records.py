@@ -14,7 +14,7 @@ from PIL.PngImagePlugin import iTXt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 import limner
-from limner.errors import DataError
+from limner.errors import DataError, UsageError
 from limner.generation.drawn_from import Grounding
 from limner.generation.ico import largest_file
 from limner.generation.set_members import SetMember
@@ -179,12 +179,13 @@ def read_any_record(
         kind = SheetRecord if several[1] == "captions" else AnimationRecord
     try:
         record = kind.model_validate_json(text)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "JSON"
+    except (ValidationError, UsageError) as error:  # the latter of its settings
+        why = str(error)
+        if isinstance(error, ValidationError):
+            first = error.errors()[0]
+            why = f"{'.'.join(str(part) for part in first['loc']) or 'JSON'}: {first['msg']}"
         raise DataError(
-            f"{path} has a damaged or newer record ({where}: {first['msg']}); "
-            f"this is limner {limner.__version__}"
+            f"{path} has a damaged or newer record ({why}); this is limner {limner.__version__}"
         ) from error
     if record.format > FORMAT:
         raise DataError(

@@ -14,7 +14,7 @@ from itertools import islice
 import torch
 from PIL import Image
 
-from limner.arguments import check_type
+from limner.arguments import check_able, check_type
 from limner.errors import LimnerError
 from limner.generation.finishing import as_asked
 from limner.generation.opened_model import OpenedModel
@@ -75,6 +75,7 @@ class RequestDrawer(OpenedModel):
             ModelFileError: the model's output is not finite.
             DataError: the reference cannot be read as a picture.
         """
+        check_type("requests", requests, Iterable, "a list of limner.DrawRequest(prompt, seed)")
         return self._draw(enumerate(requests), reference, on_refused)
 
     def look(self, reference: Reference) -> SeenReference:
@@ -94,6 +95,8 @@ class RequestDrawer(OpenedModel):
         on_progress: Progress | None = None,
     ) -> Iterator[Picture]:
         """Draw numbered requests; those of one prompt share a number."""
+        if on_progress is not None:
+            check_able("on_progress", on_progress, "__call__", "a function of the pictures drawn")
         seen = None if reference is None else self.look(reference)
 
         def checked() -> Iterator[tuple[int, DrawRequest]]:

@@ -20,6 +20,7 @@ from limner.text.rewrite import Rewriter, Rewriting
 if TYPE_CHECKING:
     from limner.generation.records import Record
 
+_PICTURES = {"masked": MaskedPicture, "source": SourcePicture}
 _OF_WHOLE_PICTURES = ("size", "transparent", "scenes", "thing_seeds")
 
 
@@ -66,6 +67,11 @@ class DrawRequest:
         """
         check_seed(self.seed)
         check_type("settings", self.settings, Settings, "limner.Settings(…)")
+        for name, kind in _PICTURES.items():
+            if getattr(self, name) is not None:
+                check_type(name, getattr(self, name), kind, f"limner's {kind.__name__}.open(FILE)")
+        if not isinstance(self.edits, tuple) or not all(isinstance(e, str) for e in self.edits):
+            raise UsageError(f"edits = {self.edits!r} is refused: give a tuple of instructions")
         for name in _OF_WHOLE_PICTURES if self.masked is not None else ():
             if getattr(self.settings, name) is not None:
                 raise UsageError(f"inpainting takes no {name}; leave it out")

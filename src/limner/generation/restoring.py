@@ -191,7 +191,7 @@ class Restorer:
             DataError: the picture cannot be read, is too large or animated.
             PromptError: the prompt is refused.
         """
-        if task not in _REMOVES:
+        if not isinstance(task, str) or task not in _REMOVES:
             raise UsageError(f"there is no task {task!r}; choose one of: {', '.join(_REMOVES)}")
         asked: Task = task
         if scale is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +11,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from limner.arguments import check_type, number
 from limner.errors import UsageError
-from limner.generation.evening import palette_of
+from limner.generation.evening import as_palette, palette_of
 from limner.generation.grounding import KNOWN
 from limner.generation.prompts import collected
 from limner.generation.set_members import SetMember, hex_colours
@@ -21,6 +22,7 @@ from limner.metrics.judge import load_judge
 from limner.models.concepts import KnownConcept
 from limner.scenes.cutout import Floats
 from limner.text.names import bare
+from limner.text.validate import canonical
 from limner.vision.images import on_white
 from limner.vision.pixels import to_tensor
 
@@ -45,11 +47,15 @@ class SetOptions:
 
     Attributes:
         style: one of the model's, or in words.
-        palette: ``(K, 3)`` float32 RGB in [0, 1]; None for the style's own colours.
+        palette: ``(K, 3)`` float32 RGB in [0, 1]; None for the style's own colours. It may also be
+            given as :func:`~limner.generation.evening.as_palette` takes it.
         outline: width of lines or of an outline as a share of the side; None for the style's own.
         avoid_duplicates: whether what looks like a drawing before it is drawn otherwise.
         seed: of all.
         drawing: further drawing options (:class:`~limner.models.settings.Settings`).
+
+    Raises:
+        UsageError: one of them is of another type or out of its range.
     """
 
     style: str
@@ -58,6 +64,15 @@ class SetOptions:
     avoid_duplicates: bool = False
     seed: int = 0
     drawing: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_type("style", self.style, str, "one of the model's styles, or words for one")
+        check_type("drawing", self.drawing, Mapping, "a dict of drawing options")
+        if self.palette is not None:
+            object.__setattr__(self, "palette", as_palette(self.palette))
+        if self.outline is not None and not 0 < number("outline", self.outline) <= WIDEST:
+            raise UsageError(f"an outline of {self.outline} is refused: give its width as a "
+                             f"share of the side, above 0 and up to {WIDEST}")  # fmt: skip
 
     @property
     def key(self) -> str:
@@ -116,14 +131,11 @@ class SetArtist:
         options: of the set.
 
     Raises:
-        UsageError: the style, palette or outline cannot be had.
+        UsageError: the style cannot be had.
         CapabilityError: the model does not take an option.
     """
 
     def __init__(self, generator: Generator, options: SetOptions) -> None:
-        if options.outline is not None and not 0 < options.outline <= WIDEST:
-            raise UsageError(f"an outline of {options.outline} is refused: give its width as a "
-                             f"share of the side, above 0 and up to {WIDEST}")  # fmt: skip
         self._generator, self._options = generator, options
         profile = generator.style_profile(options.style)
         palette = options.palette
@@ -252,8 +264,14 @@ def draw_set(
 
     Raises:
         UsageError: there is no name, or two are the same.
+        PromptError: a name is no text, or empty.
     """
-    given = [name.strip() for name in names]
+    if isinstance(names, str | bytes) or not isinstance(names, Iterable):
+        raise UsageError(f"names is a {type(names).__name__}: give a list of names, one a picture")
+    given = list[str]()
+    for name in names:
+        canonical(name, "name")
+        given.append(name.strip())
     if not given:
         raise UsageError("a set needs at least one name")
     twice = next((name for name in given if given.count(name) > 1), None)

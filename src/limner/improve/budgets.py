@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from limner.arguments import whole
+from limner.arguments import number, whole
 from limner.errors import UsageError
 
 BUDGET, MOST_BUDGET = 8, 256
@@ -20,5 +20,5 @@ def check_refined(budget: int, target: float) -> None:
     budget = whole("budget", budget)
     if not 1 <= budget <= MOST_BUDGET:
         raise UsageError(f"a budget of {budget} is refused: give 1 to {MOST_BUDGET} pictures")
-    if not 0 < target <= 1:
+    if not 0 < number("target", target) <= 1:
         raise UsageError(f"a target of {target} is refused: scores are above 0 and at most 1")

@@ -34,6 +34,7 @@ from limner.models.settings import check_seed, make_settings
 if TYPE_CHECKING:
     from limner.reading.captions import Captioner
 
+_GENERATOR = "what limner.load() returns"
 _ROUND_SHARE = 4
 """A round draws a quarter of the budget, two pictures at least."""
 
@@ -50,9 +51,9 @@ class Refiner:
     def __init__(
         self, generator: Generator, scorer: Scorer | None = None, captioner: Captioner | None = None
     ) -> None:
-        check_type("generator", generator, Generator, "what limner.load() returns")
+        check_type("generator", generator, Generator, _GENERATOR)
         self.generator = generator
-        self.scorer = scorer or load_scorer(device=generator.device)
+        self.scorer = _scorer(generator, scorer)
         self._captioner = captioner
 
     def refine(
@@ -150,7 +151,7 @@ def refine(
         CapabilityError: the model cannot do what was asked.
         DataError: the reference is no picture that can be read.
     """
-    return Refiner(generator or load()).refine(
+    return Refiner(load() if generator is None else generator).refine(
         prompt, budget=budget, target=target, seed=seed, reference=reference,
         on_progress=on_progress, **options,
     )  # fmt: skip
@@ -166,6 +167,15 @@ def best_of(
     **options: Any,
 ) -> list[tuple[Picture, float]]:
     """Draw ``n`` pictures and put the best first, see :meth:`Generator.best_of`."""
-    generator = generator or load()
-    scorer = scorer or load_scorer(device=generator.device)
-    return generator.best_of(prompt, n, score=scorer.totals, seed=seed, **options)
+    generator = load() if generator is None else generator
+    check_type("generator", generator, Generator, _GENERATOR)
+    score = _scorer(generator, scorer).totals
+    return generator.best_of(prompt, n, score=score, seed=seed, **options)
+
+
+def _scorer(generator: Generator, scorer: Scorer | None) -> Scorer:
+    """The scorer that was given, checked; the shipped one where none was."""
+    if scorer is None:
+        return load_scorer(device=generator.device)
+    check_type("scorer", scorer, Scorer, "what limner.improve.scoring.load_scorer() returns")
+    return scorer

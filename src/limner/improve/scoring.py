@@ -34,6 +34,7 @@ from limner.scenes.colours import COLOURS, colour_share
 from limner.scenes.sizes import sized_names
 from limner.shipped import SHIPPED_CAPTIONER, find_model
 from limner.text.base import TextEncoder
+from limner.text.validate import canonical
 from limner.vision.aligner import Aligner
 from limner.vision.images import on_white
 from limner.vision.pixels import to_tensor
@@ -151,6 +152,7 @@ class Scorer:
         Raises:
             PromptError: it is no text that can be read.
         """
+        canonical(prompt)
         if prompt not in self._asked:
             reader = self._reader
             self._asked[prompt] = (

@@ -15,6 +15,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from limner.arguments import whole
 from limner.errors import CapabilityError, UsageError
 from limner.models.base import Batch, Model, families, families_with
 from limner.models.rows import KnownPixels, Rows, SampleRequest, tiles
@@ -128,7 +129,7 @@ class ImageModel(Model):
 
     @tile.setter
     def tile(self, size: int | None) -> None:
-        if size is not None and not 1 <= size <= 1024:
+        if size is not None and not 1 <= whole("tile", size) <= 1024:
             raise UsageError(f"tile = {size} is refused: 1 to 1024 pictures are drawn at a time")
         self.__dict__["_tile"] = size
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -113,6 +113,19 @@ class Settings(FrozenConfig):
         description="SHA-256 of the reference picture's pixels, in hex.",
     )  # fmt: skip
 
+    if not TYPE_CHECKING:  # which would no longer know the options
+
+        def __init__(self, **options: Any) -> None:
+            """Validated settings.
+
+            Raises:
+                UsageError: an option is unknown or out of range; the message names it.
+            """
+            try:
+                super().__init__(**options)
+            except ValidationError as error:
+                raise UsageError(_refusal(error)) from error
+
     @property
     def given(self) -> dict[str, Any]:
         """The options that are set, by name."""
@@ -156,15 +169,19 @@ def make_settings(**options: Any) -> Settings:
     for name in options:
         if name not in OPTIONS:
             raise UsageError(f"there is no option {name!r}; there are: {', '.join(OPTIONS)}")
-    try:
-        return Settings(**options)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        wanted = first["msg"]
-        if name == "thing_seeds":
-            wanted = "give whole numbers with commas between them, as in 7,12"
-        raise UsageError(f"{name} = {first['input']!r} is refused: {wanted}") from error
+    return Settings(**options)
+
+
+def _refusal(error: ValidationError) -> str:
+    """Which option is refused, and why."""
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return f"there is no option {name!r}; there are: {', '.join(OPTIONS)}"
+    wanted = first["msg"]
+    if name == "thing_seeds":
+        wanted = "give whole numbers with commas between them, as in 7,12"
+    return f"{name} = {first['input']!r} is refused: {wanted}"
 
 
 def find_style(name: str, styles: Sequence[str]) -> int:

@@ -38,7 +38,7 @@ from limner.serving.drawing import (
     Shown,
     Work,
 )
-from limner.serving.errors import ApiError
+from limner.serving.errors import ApiError, stopping
 from limner.serving.fair_queue import FairQueue
 from limner.serving.metrics import Metrics, TaskOutcome
 from limner.serving.models import Models, ModelVersion, ServedModel
@@ -323,9 +323,7 @@ class Batcher:
 
     def _check_running(self) -> None:
         if self._stopping:
-            raise ApiError(
-                503, "the server is stopping; try another, or later", code="stopping", retry_after=5
-            )
+            raise stopping()
 
     def _add(self, ticket: Ticket, numbers: Sequence[int]) -> None:
         """Let some of a request's pictures wait."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import torch
 
+from limner.errors import UsageError
 from limner.hub import is_hub
 from limner.serving.models import Models
 from limner.serving.settings import ServerSettings
@@ -47,6 +49,30 @@ def workers_for(models: Models, settings: ServerSettings) -> int:
     if free is not None:
         rooms.append(int(_SHARE * free) // (_PROCESS_BYTES + own))
     return max(1, min(rooms))
+
+
+def check_memory(models: Models, settings: ServerSettings) -> None:
+    """Refuse memory that one of the models does not fit into, alone in each process that draws.
+
+    Args:
+        models: that are served.
+        settings: how the server is run.
+
+    Raises:
+        UsageError: ``settings.memory`` is too little.
+    """
+    workers = workers_for(models, settings)
+    largest = max(models.served.values(), key=lambda each: each.version.bytes)
+    need = largest.version.bytes * workers
+    if settings.memory is None or need <= settings.memory:
+        return
+    each = f" in each of {workers} workers" if workers > 1 else ""
+    fewer = ", or fewer --workers" if workers > 1 else ""
+    raise UsageError(
+        f"--memory {settings.memory / 1e9:g} is too little: {largest.name} takes "
+        f"{largest.version.bytes / 1e9:.2f} GB{each}; give at least "
+        f"{math.ceil(need / 1e7) / 100:.2f}{fewer}"
+    )
 
 
 def available_memory() -> int | None:

@@ -93,7 +93,8 @@ async def unless_gone(
     Args:
         request: of the client.
         work: is awaited.
-        cancel: is called where the client has gone before the work is done.
+        cancel: is called where the client has gone before the work is done, or the server gives it
+            up because it ends.
 
     Raises:
         ApiError: 499, if the client goes away.
@@ -102,10 +103,11 @@ async def unless_gone(
     try:
         await asyncio.wait({watch, working}, return_when=asyncio.FIRST_COMPLETED)
         if not working.done():
-            cancel()
             raise ApiError(499, "the client went away", code="client_gone")
         return working.result()
     finally:
+        if not working.done():
+            cancel()
         for task in (watch, working):
             task.cancel()
             with suppress(asyncio.CancelledError, ApiError):

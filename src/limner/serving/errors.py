@@ -107,6 +107,13 @@ def _error(facts: dict[str, Any]) -> ApiError:
     return error
 
 
+def stopping() -> ApiError:
+    """The refusal of a server that was told to end."""
+    return ApiError(
+        503, "the server is stopping; try another, or later", code="stopping", retry_after=5
+    )
+
+
 def of_limner(error: LimnerError, param: str | None = None) -> ApiError:
     """A refusal of limner's as an answer: the request is wrong, or the server is."""
     if isinstance(error, PromptError):

@@ -19,7 +19,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from limner.serving.errors import ApiError
+from limner.serving.errors import ApiError, stopping
 from limner.serving.hosts import host_of, is_loopback
 from limner.serving.logs import begin_request, log_line
 from limner.serving.quotas import Limited
@@ -109,6 +109,10 @@ class RequestMiddleware:
 
         try:
             await self.app(scope, receive, answer)
+        except asyncio.CancelledError:
+            # The server was told to end, and what it had accepted has taken too long.
+            if not status and scope["type"] == "http":
+                await stopping().response()(scope, receive, answer)
         except Exception as error:
             _log.error("a request failed", exc_info=error)
             if status:  # it is too late to answer otherwise

@@ -57,7 +57,7 @@ def run_server(
     Raises:
         DataError: the index cannot be read, or the gallery not be opened.
         UsageError: it would listen beyond this machine without keys, or cannot listen there; or
-            the path or an origin is none.
+            the path or an origin is none, or a model does not fit into the memory.
         MissingExtraError: the packages of the server are not installed.
     """
     settings = settings or ServerSettings()
@@ -182,6 +182,7 @@ def _application(
     """The application of this process, see :func:`run_server`; it keeps pictures in a folder."""
     from limner.generation.prompts import PromptWarning
     from limner.serving.app import make_app
+    from limner.serving.capacity import check_memory
     from limner.serving.gallery import Gallery
     from limner.serving.models import Models
 
@@ -195,7 +196,9 @@ def _application(
         ) from error
     set_threads(settings.threads)
     warnings.simplefilter("ignore", PromptWarning)  # whoever asked is told in the answer
-    return make_app(Models.read(models), settings, kept, _moderator(moderation), signer)
+    read = Models.read(models)
+    check_memory(read, settings)
+    return make_app(read, settings, kept, _moderator(moderation), signer)
 
 
 def _check_origins(origins: Sequence[str], keys: bool) -> None:

@@ -105,8 +105,8 @@ def published_training(
     return {
         **_public(info.training),
         "history": history,
-        "minutes_in_all": round(sum(run["minutes"] for run in history), 1),
-        "pictures_in_all": sum(run["pictures"] for run in history),
+        "minutes_in_all": round(sum(run.get("minutes", 0) for run in history), 1),
+        "pictures_in_all": sum(run.get("pictures", 0) for run in history),
     }
 
 

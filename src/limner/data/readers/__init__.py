@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from limner.data.readers.base import ReaderOptions, SourceEntry, SourceReader
@@ -18,7 +19,7 @@ from limner.data.readers.tars import TarReader
 from limner.data.tree import FileTree
 from limner.errors import DataError
 
-__all__ = ["READERS", "ReaderOptions", "SourceEntry", "open_source"]
+__all__ = ["READERS", "ReaderOptions", "SourceEntry", "open_source", "other_kinds"]
 
 READERS: tuple[type[SourceReader], ...] = (
     IdxReader, TarReader, FolderReader, TsvReader, CsvReader, JsonlReader, ParquetReader,
@@ -43,7 +44,7 @@ def open_source(
         raise DataError(f"unknown format {kind!r}; known are {', '.join(known)}")
     options = options or ReaderOptions()
     tree = FileTree(source, options.encoding)
-    chosen = known[kind] if kind else next((r for r in known.values() if r.detects(tree)), None)
+    chosen = known[kind] if kind else next(_kinds(tree), None)
     if chosen is None:
         if tree.pictures:
             raise DataError(f"no picture in {source} has a caption: {_what_to_do(tree)}")
@@ -52,6 +53,20 @@ def open_source(
             f"listing or shards found; pass --format ({', '.join(known)})"
         )
     return chosen(tree, options)
+
+
+def _kinds(tree: FileTree) -> Iterator[type[SourceReader]]:
+    """Readers whose structure a source has, the surest first."""
+    return (reader for reader in READERS if reader.detects(tree))
+
+
+def other_kinds(source: Path, encoding: str = "") -> list[str]:
+    """Names of readers that find captions in a source beside those that are read without a name.
+
+    Class folders are none of them: pictures in folders always look like these.
+    """
+    kinds = list(_kinds(FileTree(source, encoding)))[1:]
+    return [kind.name for kind in kinds if kind is not ImageFolderReader]
 
 
 def _what_to_do(tree: FileTree) -> str:

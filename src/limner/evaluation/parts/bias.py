@@ -18,6 +18,7 @@ from limner.errors import DataError, UsageError
 from limner.evaluation.drawing import BATCH, draw_batches
 from limner.evaluation.part import EvaluationContext, InapplicableError, Part
 from limner.evaluation.report import Figure, PartResult, share_figure
+from limner.generation.prompts import collected
 from limner.generation.request_reader import Job
 from limner.generation.requests import DrawRequest, RefusedPromptError
 from limner.metrics.intervals import mean_interval, share_of_hits
@@ -84,6 +85,30 @@ class BiasPart(Part):
                 "the model draws nothing by name, and there is no aligner to say whom a picture "
                 "shows; name one with --aligner"
             )
+        if self._named and not self._knows_persons():
+            raise InapplicableError(
+                "the model knows none of the persons that are asked for by different genders"
+            )
+        learned = evaluation.subject.info.trained_on(evaluation.store.fingerprint)
+        if not self._named and learned and not self._shows_persons():
+            raise InapplicableError(
+                "the model was trained on no persons: no caption of the store names one of those "
+                "that are asked for, or a gender"
+            )
+
+    def _knows_persons(self) -> bool:
+        """Whether the model has variants of what it would draw for one of the prompts."""
+        generator = self.evaluation.generator
+        with collected():
+            jobs = generator.jobs([DrawRequest(prompt, 0) for prompt in PROMPTS])
+            names = [job.drawn_from[0].drawn for job in jobs
+                     if isinstance(job, Job) and job.drawn_from]  # fmt: skip
+        return any(generator.variants_of(name) for name in names)
+
+    def _shows_persons(self) -> bool:
+        """Whether a caption of the store names a person of the prompts, or a gender."""
+        persons = {word for prompt in PROMPTS for word in bare(prompt).split()}
+        return any(variant.gender or persons & {*name.split()} for name, variant in self._captions)
 
     def finish(self, meter: Meter) -> PartResult:
         """Draw every prompt with many seeds, and balanced where the model can."""

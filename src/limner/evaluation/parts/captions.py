@@ -45,7 +45,7 @@ class CaptionsPart(Part):
 
     def finish(self, meter: Meter) -> PartResult:
         """Caption pictures in every language and score the captions."""
-        languages = self.evaluation.options.languages
+        languages, warnings = self._languages()
         figures = [each for code in languages for each in self._scored(code, meter.advance)]
         return self.result(
             "Captions of pictures of the store. Upper bound: each picture's first caption by its "
@@ -54,8 +54,27 @@ class CaptionsPart(Part):
             figures,
             f"{languages[0]}: retrieval_top5",
             judge=f"{DEFAULT_ENCODER} {self._encoder.fingerprint}",
-            protocol={"languages": list(languages)},
+            protocol={"languages": languages},
+            warnings=warnings,
         )
+
+    def _languages(self) -> tuple[list[str], tuple[str, ...]]:
+        """Those asked for that can be scored, and a sentence on the others.
+
+        Raises:
+            DataError: none can be.
+        """
+        asked, there = self.evaluation.options.languages, self.evaluation.store.header.languages
+        written = self.evaluation.subject.info.config.get("languages", asked)
+        found = [code for code in asked if code in written and code in there]
+        left = [code for code in asked if code not in found]
+        why = (
+            f"nothing can be scored in {' and '.join(left)}: the captioner writes "
+            f"{', '.join(written)}, and the store has captions in {', '.join(there)}"
+        )
+        if not found:
+            raise DataError(f"{why}; name a language of both with --languages")
+        return found, (why,) if left else ()
 
     def _scored(self, language: str, advance: Advance) -> Iterator[Figure]:
         store = self.evaluation.store
@@ -109,7 +128,7 @@ def _references(store: Store, language: str, most: int) -> tuple[list[int], list
     if len(rows) < _FEWEST:
         raise DataError(
             f"{len(rows)} pictures of the store {store.path} have a caption in {language}; "
-            f"{_FEWEST} are needed"
+            f"{_FEWEST} are needed; name other languages with --languages"
         )
     return rows, references
 
