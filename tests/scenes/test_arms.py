@@ -77,7 +77,7 @@ def test_a_body_begins_at_the_chin_and_not_at_the_shadow_below_it():
     face = np.full((SIDE, SIDE, 3), 255, np.uint8)
     face[(X - 128) ** 2 + (Y - 108) ** 2 < 90**2] = SKIN
     shadowed = face.copy()
-    shadowed[228:240, 60:196] = 190
+    shadowed[228:240, 60:196] = 210
     plain, found = (on_body(each, figure(), young=False) for each in (face, shadowed))
     assert np.array_equal(plain, found)
 
