@@ -95,10 +95,12 @@ def _with(first: Facts, second: Facts) -> str:  # noqa: PLR0911
     if first.role in ALIVE and second.role == "umbrella":
         return "umbrella"
     small = second.length < 0.75 * first.length or second.role in ("umbrella", "floating")
-    small |= second.role == "tool" and second.length < first.length  # a guitar
-    in_hand = second.role in HANDY or (second.role == "table" and second.length < _IN_ARMS)
-    if first.role in ALIVE and in_hand and small:
-        return _holding(first, second)
+    if first.role in ALIVE and second.role in HANDY and small:
+        return "holding"
+    cake = second.role == "table" and second.length < _IN_ARMS
+    guitar = second.role == "tool" and second.length < first.length
+    if first.role == "person" and (cake or guitar):
+        return "holding"
     return "beside"
 
 
