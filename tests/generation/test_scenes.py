@@ -222,6 +222,8 @@ def test_a_robot_that_does_something_has_a_grey_body(shipped):
     ("a fox and a rabbit in a forest", {0, 1}),
     ("a fox wearing a hat", set()), ("a fox and a house", set()), ("a bear in a car", set()),
     ("a fox face in the snow", set()), ("a girl in the snow", set()),
+    ("a big candle with a small fox", frozenset()),
+    ("a fox with a candle in the snow", frozenset({0})),
 ])  # fmt: skip
 def test_animals_that_do_something_are_no_heads(shipped, prompt, whole):
     reader = PromptReader(shipped.encoder, shipped.concepts, shipped.styles, "it", scenes=True)

@@ -18,7 +18,7 @@ from PIL import Image
 from limner.generation.drawn_from import Grounding
 from limner.generation.partial_drawing import Seeded
 from limner.generation.planned_scene import PlannedScene
-from limner.generation.whole_persons import is_doing, is_in_vehicle, pose_of
+from limner.generation.whole_persons import is_doing, is_in_vehicle, pose_of, way_of
 from limner.scenes.animal_bodies import asymmetry, body_of, is_head, with_body
 from limner.scenes.contacts import ALIVE
 from limner.scenes.cutout import cut_out_drawn
@@ -44,7 +44,7 @@ def with_whole_animals(scene: PlannedScene, found: Sequence[Grounding]) -> Plann
         if _is_animal(scene.names[number], each.drawn)
         and not _FACE.search(f"{each.phrase} {each.drawn}")
         and not is_in_vehicle(scene, number)
-        and (pose_of(scene, number) is not None or is_doing(each.phrase))
+        and (_acts(scene, number) or is_doing(each.phrase))
     )
     return replace(scene, whole=whole) if whole else scene
 
@@ -76,6 +76,14 @@ def made_whole(
             if not is_head(cut, body):
                 break
     return found
+
+
+def _acts(scene: PlannedScene, number: int) -> bool:
+    """Whether an animal is somewhere, or does something to others: is not beside them on white."""
+    links = [link for link in scene.links if number in (link.first, link.second)]
+    beside = all(link.relation == "with" and way_of(scene, link) == "beside" for link in links)
+    apart = scene.setting is None and bool(links) and beside
+    return not apart and pose_of(scene, number) is not None
 
 
 def _is_animal(name: str, drawn: str) -> bool:

@@ -122,8 +122,8 @@ def pose_of(scene: PlannedScene, number: int) -> str | None:
     """How somebody of whom nothing is said stands in a scene; None who stays a head."""
     links = [link for link in scene.links if number in (link.first, link.second)]
     dressed = any(facts_of(scene.names[link.second]).role in _CLOTHES for link in links)
-    ways = [_way(scene, link) for link in links]
-    first = [_way(scene, link) for link in scene.links if link.first == number]
+    ways = [way_of(scene, link) for link in links]
+    first = [way_of(scene, link) for link in scene.links if link.first == number]
     if is_in_vehicle(scene, number):
         return None
     upon = {facts_of(scene.names[link.second]).role for link in links if link.first == number}
@@ -146,7 +146,7 @@ def is_in_vehicle(scene: PlannedScene, number: int) -> bool:
     """Whether somebody is in a vehicle: a head at its window."""
     return any(
         link.first == number
-        and _way(scene, link) == "in"
+        and way_of(scene, link) == "in"
         and facts_of(scene.names[link.second]).role == "vehicle"
         for link in scene.links
     )
@@ -181,7 +181,7 @@ def who_eats(scene: PlannedScene) -> frozenset[int]:
     return frozenset(
         link.first
         for link in scene.links
-        if _way(scene, link) == "eating" and scene.plan.things[link.first].count == 1
+        if way_of(scene, link) == "eating" and scene.plan.things[link.first].count == 1
     )
 
 
@@ -193,7 +193,8 @@ def _before_body(scene: PlannedScene, way: str, thing: int) -> bool:
     return way == "holding" and facts_of(name).role not in _AT_SIDE and not handle
 
 
-def _way(scene: PlannedScene, link: Link) -> str:
+def way_of(scene: PlannedScene, link: Link) -> str:
+    """What a link of a scene means for its two things (:func:`limner.scenes.contacts.resolve`)."""
     return resolve(
         link.relation, facts_of(scene.names[link.first]), facts_of(scene.names[link.second])
     )
