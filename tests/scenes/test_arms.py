@@ -52,6 +52,15 @@ def test_forearms_go_from_the_sides_to_the_belly():
     assert np.allclose(after[80:], after[80:, ::-1], atol=3)  # both arms alike
 
 
+def test_a_head_that_does_not_touch_the_body_stays():
+    apart = figure()
+    apart[73:77] = 255
+    after = with_bent_arms(apart)
+    assert (after[:73] == apart[:73]).all()
+    assert (after[165:] == apart[165:]).all()
+    assert share(after, (slice(118, 146), slice(112, 144)), SKIN) > 0.2
+
+
 def test_a_raised_hand_is_one_and_below_the_chin():
     before, after = figure(), with_bent_arms(figure(), raised=True)
     assert (after[:, :110] == before[:, :110]).all()

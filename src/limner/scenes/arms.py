@@ -33,6 +33,8 @@ _LIKE, _UNLIKE, _PAIR = 0.2, 0.2, 0.15
 greatest of that of one arm from the other's."""
 _AREA = (0.006, 0.08)
 """Least and greatest area of a forearm, of the figure's."""
+_PIECE = 0.01
+"""Greatest area, of the figure's, of a piece of a shaded hand that is left."""
 _PALE = 0.75
 """Least channel of the background and of what is mostly that, at soft edges."""
 _EDGE, _SHADED = 3, 8
@@ -183,17 +185,15 @@ def _forearm(figure: _Figure, skin: Colour, side: int) -> _Forearm | None:
 def _taken_away(
     figure: _Figure, arms: NDArray[np.bool_], skin: Colour, clothes: list[Colour]
 ) -> NDArray[np.bool_]:
-    """Pixels of forearms, of their shaded parts, and of the mixed colours at their edges."""
+    """Pixels of forearms with their shades and mixed edges, and pieces that are left of a hand."""
     edge, shaded = _widened(arms, _EDGE), _widened(arms, _SHADED)
     near = np.abs(figure.rgb - skin).max(-1)
     others = np.min([np.abs(figure.rgb - each).max(-1) for each in clothes], 0)
     pale = figure.rgb.min(-1) > _PALE
     gone = arms | (shaded & figure.solid & (near < others)) | (edge & pale)
     parts = parts_of(figure.solid & ~gone)
-    sizes = np.bincount(parts.ravel())
-    sizes[0] = 0
-    pieces = (parts > 0) & (parts != int(sizes.argmax()))  # of a shaded hand
-    away: NDArray[np.bool_] = gone | pieces
+    small = np.bincount(parts.ravel()) < _PIECE * figure.solid.sum()
+    away: NDArray[np.bool_] = gone | ((parts > 0) & small[parts])
     return away
 
 
