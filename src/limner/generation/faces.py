@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from limner.generation.drawn_from import Grounding
 from limner.generation.planned_scene import PlannedScene
 from limner.models.concepts import ConceptIndex
-from limner.scenes.contacts import resolve
 from limner.scenes.sizes import facts_of, person_in
 from limner.text.base import TextEncoder
 
@@ -48,7 +47,7 @@ def _only_wears(scene: PlannedScene, number: int) -> bool:
     links = [link for link in scene.links if number in (link.first, link.second)]
     return bool(links) and all(
         link.first == number
-        and (worn := facts_of(scene.names[link.second])).role in _ON_THE_HEAD
-        and resolve(link.relation, facts_of(scene.names[number]), worn) == "wearing"
+        and facts_of(scene.names[link.second]).role in _ON_THE_HEAD
+        and scene.way(link) == "wearing"
         for link in links
     )

@@ -13,7 +13,6 @@ from limner.generation.drawn_from import Grounding
 from limner.generation.planned_scene import PlannedScene, kept_links
 from limner.models.concepts import ConceptIndex
 from limner.scenes.bodies import HEADS
-from limner.scenes.contacts import resolve
 from limner.scenes.sizes import facts_of, person_in
 from limner.text.base import TextEncoder
 
@@ -40,7 +39,7 @@ def with_formal_dress(
         for link in scene.links
         if facts[link.second].role == "garment"
         and person_in(found[link.second].drawn) is not None
-        and resolve(link.relation, facts[link.first], facts[link.second]) == "wearing"
+        and scene.way(link) == "wearing"
     }
     if not worn:
         return scene, list(found)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from limner.models.planner import PlannedThing, ScenePlan
-from limner.scenes.contacts import WORN
+from limner.scenes.contacts import WORN, resolve
 from limner.scenes.landscape import Prop
 from limner.scenes.places import Setting
 from limner.scenes.sentence import Link
@@ -62,6 +62,11 @@ class PlannedScene:
         """Whether the picture is one thing as it is drawn, and nothing is arranged."""
         whole = self.plan.single and not self.inscriptions and not self.heading
         return whole and self.setting is None and bool(self.parts)
+
+    def way(self, link: Link) -> str:
+        """What a link means for its two things (:func:`limner.scenes.contacts.resolve`)."""
+        first, second = (facts_of(self.names[number]) for number in (link.first, link.second))
+        return resolve(link.relation, first, second)
 
     @property
     def drawings(self) -> int:

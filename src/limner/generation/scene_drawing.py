@@ -33,7 +33,7 @@ from limner.generation.whole_persons import who_eats, who_reaches
 from limner.scenes.actors import Actor, Spot, extent, flies, looks_apart
 from limner.scenes.arms import with_bent_arms
 from limner.scenes.bodies import BODY_COLOURS, YOUNG, on_body
-from limner.scenes.contacts import ALIVE, resolve
+from limner.scenes.contacts import ALIVE
 from limner.scenes.cutout import Floats, cut_out_drawn, paste_box, placement, to_image
 from limner.scenes.framing import framed
 from limner.scenes.frowns import frowning
@@ -46,7 +46,7 @@ from limner.scenes.places import Setting
 from limner.scenes.scarves import as_worn, is_scarf
 from limner.scenes.sentence import Link
 from limner.scenes.shapes import without_handle_hole, without_strap
-from limner.scenes.sizes import Facts, facts_of, wears_a_hat
+from limner.scenes.sizes import facts_of, wears_a_hat
 from limner.scenes.staging import apart, stage
 from limner.scenes.surroundings import has_own_sky, without_sky, without_water
 from limner.text.base import TextEncoder, concatenate
@@ -116,26 +116,24 @@ def _as_worn(scene: PlannedScene, drawn: Sequence[DrawnThing]) -> list[Floats]:
         number
         for link in scene.links
         for number in (link.first, link.second)
-        if facts[number].role == "vessel" and _holds(link, facts, number)
+        if facts[number].role == "vessel" and _holds(scene, link, number)
     }
     scarves = {
         link.second
         for link in scene.links
-        if is_scarf(scene.names[link.second])
-        and resolve(link.relation, facts[link.first], facts[link.second]) == "wearing"
+        if is_scarf(scene.names[link.second]) and scene.way(link) == "wearing"
     }
     cuts = [without_strap(one.cut) if i in worn else one.cut for i, one in enumerate(drawn)]
     cuts = [as_worn(cut) if i in scarves else cut for i, cut in enumerate(cuts)]
     return [without_handle_hole(cut) if i in open_ones else cut for i, cut in enumerate(cuts)]
 
 
-def _holds(link: Link, facts: Sequence[Facts], number: int) -> bool:
+def _holds(scene: PlannedScene, link: Link, number: int) -> bool:
     """Whether one of the things of a link holds the other."""
-    way = resolve(link.relation, facts[link.first], facts[link.second])
     inside = (
         ("in", "inside") if number == link.second else ("full", "holds", "carries", "stands in")
     )
-    return way in inside
+    return scene.way(link) in inside
 
 
 def draw_things(

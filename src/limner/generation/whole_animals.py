@@ -18,7 +18,7 @@ from PIL import Image
 from limner.generation.drawn_from import Grounding
 from limner.generation.partial_drawing import Seeded
 from limner.generation.planned_scene import PlannedScene
-from limner.generation.whole_persons import is_doing, is_in_vehicle, pose_of, way_of
+from limner.generation.whole_persons import is_doing, is_in_vehicle, pose_of
 from limner.scenes.animal_bodies import asymmetry, body_of, is_head, with_body
 from limner.scenes.contacts import ALIVE
 from limner.scenes.cutout import cut_out_drawn
@@ -81,7 +81,7 @@ def made_whole(
 def _acts(scene: PlannedScene, number: int) -> bool:
     """Whether an animal is somewhere, or does something to others: is not beside them on white."""
     links = [link for link in scene.links if number in (link.first, link.second)]
-    beside = all(link.relation == "with" and way_of(scene, link) == "beside" for link in links)
+    beside = all(link.relation == "with" and scene.way(link) == "beside" for link in links)
     apart = scene.setting is None and bool(links) and beside
     return not apart and pose_of(scene, number) is not None
 

@@ -16,8 +16,7 @@ from limner.generation.drawn_from import Grounding
 from limner.generation.planned_scene import PlannedScene
 from limner.models.concepts import ConceptIndex
 from limner.scenes.bodies import FROWNING, HEADS, STANDING, figures_of, head_and_pose
-from limner.scenes.contacts import resolve, with_worn
-from limner.scenes.sentence import Link
+from limner.scenes.contacts import with_worn
 from limner.scenes.sizes import facts_of, singular
 from limner.text.base import TextEncoder
 from limner.text.names import bare
@@ -122,8 +121,8 @@ def pose_of(scene: PlannedScene, number: int) -> str | None:
     """How somebody of whom nothing is said stands in a scene; None who stays a head."""
     links = [link for link in scene.links if number in (link.first, link.second)]
     dressed = any(facts_of(scene.names[link.second]).role in _CLOTHES for link in links)
-    ways = [way_of(scene, link) for link in links]
-    first = [way_of(scene, link) for link in scene.links if link.first == number]
+    ways = [scene.way(link) for link in links]
+    first = [scene.way(link) for link in scene.links if link.first == number]
     if is_in_vehicle(scene, number):
         return None
     upon = {facts_of(scene.names[link.second]).role for link in links if link.first == number}
@@ -146,7 +145,7 @@ def is_in_vehicle(scene: PlannedScene, number: int) -> bool:
     """Whether somebody is in a vehicle: a head at its window."""
     return any(
         link.first == number
-        and way_of(scene, link) == "in"
+        and scene.way(link) == "in"
         and facts_of(scene.names[link.second]).role == "vehicle"
         for link in scene.links
     )
@@ -159,9 +158,7 @@ def who_reaches(scene: PlannedScene) -> frozenset[int]:
     two.
     """
     things = [facts_of(name) for name in scene.names]
-    links = with_worn(things, scene.links)
-    ways = [(resolve(link.relation, things[link.first], things[link.second]), link)
-            for link in links]  # fmt: skip
+    ways = [(scene.way(link), link) for link in with_worn(things, scene.links)]
     found = set()
     for number, who in enumerate(things):
         bodied = bool(scene.figures) and scene.figures[number] is not None
@@ -181,7 +178,7 @@ def who_eats(scene: PlannedScene) -> frozenset[int]:
     return frozenset(
         link.first
         for link in scene.links
-        if way_of(scene, link) == "eating" and scene.plan.things[link.first].count == 1
+        if scene.way(link) == "eating" and scene.plan.things[link.first].count == 1
     )
 
 
@@ -191,10 +188,3 @@ def _before_body(scene: PlannedScene, way: str, thing: int) -> bool:
     last = name.split(" ")[-1]
     handle = (singular(last) or last) in _WITH_HANDLES
     return way == "holding" and facts_of(name).role not in _AT_SIDE and not handle
-
-
-def way_of(scene: PlannedScene, link: Link) -> str:
-    """What a link of a scene means for its two things (:func:`limner.scenes.contacts.resolve`)."""
-    return resolve(
-        link.relation, facts_of(scene.names[link.first]), facts_of(scene.names[link.second])
-    )
