@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from limner.scenes.actors import Actor, Spot, extent
+from limner.scenes.actors import Spot, extent
 from limner.scenes.arms import with_bent_arms
 from limner.scenes.bodies import on_body
 from limner.scenes.contacts import resolve, with_worn
@@ -13,6 +13,7 @@ from limner.scenes.framing import framed
 from limner.scenes.sentence import Link
 from limner.scenes.sizes import facts_of
 from limner.scenes.staging import stage
+from made_actors import actor
 
 SIDE = 256
 SKIN, HAIR, SHIRT, TROUSERS = (250, 195, 50), (90, 60, 40), (30, 150, 130), (120, 120, 125)
@@ -100,10 +101,6 @@ def standing() -> np.ndarray:
     cut[70:76, 32:48] = 1
     cut[76:, 5:75] = 1
     return cut
-
-
-def actor(name: str, cut: np.ndarray, **more: bool) -> Actor:
-    return Actor(cut, facts_of(name), **more)
 
 
 def held(name: str, relation: str = "holding", *, reaching: bool) -> tuple[Spot, Spot]:

@@ -22,18 +22,7 @@ from limner.scenes.sizes import (
     wears_a_hat,
 )
 from limner.scenes.staging import apart, stage
-
-
-def solid(wide: int, high: int) -> np.ndarray:
-    return np.ones((high, wide, 4), np.float32)
-
-
-def person() -> np.ndarray:
-    """A head of 20 columns in the middle, on a body of 40."""
-    cut = np.zeros((100, 40, 4), np.float32)
-    cut[:36, 10:30] = 1
-    cut[36:] = 1
-    return cut
+from made_actors import actor, person, solid
 
 
 def seen(relation: Contact, first: Actor, second: Actor, seed: int = 0) -> tuple[Spot, Spot]:
@@ -47,10 +36,6 @@ def seen(relation: Contact, first: Actor, second: Actor, seed: int = 0) -> tuple
     assert spots == sorted(spots, key=lambda spot: spot.depth)
     one, other = ([spot for spot in spots if spot.thing == i] for i in (0, 1))
     return extent(one), extent(other)
-
-
-def actor(name: str, cut: np.ndarray | None = None, **changed) -> Actor:
-    return Actor(solid(40, 40) if cut is None else cut, facts_of(name), **changed)
 
 
 @pytest.mark.parametrize("relation", ["wearing", "with", "in"])

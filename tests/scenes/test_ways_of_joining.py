@@ -8,18 +8,7 @@ from limner.scenes.relations import Contact
 from limner.scenes.sentence import Link
 from limner.scenes.sizes import facts_of
 from limner.scenes.staging import stage
-
-
-def solid(wide: int, high: int) -> np.ndarray:
-    return np.ones((high, wide, 4), np.float32)
-
-
-def person() -> np.ndarray:
-    """A head of 20 columns and 36 rows in the middle, on a body of 40 columns."""
-    cut = np.zeros((100, 40, 4), np.float32)
-    cut[:36, 10:30] = 1
-    cut[36:] = 1
-    return cut
+from made_actors import actor, person, solid
 
 
 def joined(
@@ -29,10 +18,6 @@ def joined(
     (group,) = stage([first, second], [Link(0, relation, 1)], np.random.default_rng(seed))
     one, other = ([spot for spot in group if spot.thing == i] for i in (0, 1))
     return one, other
-
-
-def actor(name: str, cut: np.ndarray | None = None, **changed) -> Actor:
-    return Actor(solid(40, 40) if cut is None else cut, facts_of(name), **changed)
 
 
 def middle(spot: Spot) -> tuple[float, float]:

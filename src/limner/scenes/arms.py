@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limner.scenes.cutout import Floats, to_pixels
-from limner.vision.masks import grown, parts_of, touching_border
+from limner.vision.masks import grown, largest_part, parts_of, touching_border
 
 Pixels = NDArray[np.uint8]
 Colour = NDArray[np.float32]
@@ -164,13 +164,9 @@ def _forearm(figure: _Figure, skin: Colour, side: int) -> _Forearm | None:
     like = figure.solid & (np.abs(figure.rgb - skin).max(-1) < _LIKE)
     like[: figure.rows((_SHOULDERS, 1)).start] = False  # the face has the same colour
     like &= (side * (np.arange(like.shape[1]) - figure.middle) > 0)[None]
-    parts = parts_of(like)
-    sizes = np.bincount(parts.ravel())
-    sizes[0] = 0
-    number = int(sizes.argmax())
-    if not _AREA[0] < sizes[number] / figure.solid.sum() < _AREA[1]:
+    mask = largest_part(like)
+    if not _AREA[0] < mask.sum() / figure.solid.sum() < _AREA[1]:
         return None
-    mask = parts == number
     rows = np.flatnonzero(mask.any(1))
     wide = float(np.median(mask.sum(1)[rows]))
     upper = rows[: max(2, len(rows) // 6)]

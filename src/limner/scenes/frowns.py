@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from limner.scenes.cutout import cut_out_drawn
 from limner.scenes.matte import matte_of
 from limner.scenes.shapes import shape_of
-from limner.vision.masks import largest, parts_of
+from limner.vision.masks import largest, largest_part
 
 Pixels = NDArray[np.uint8]
 
@@ -63,12 +63,9 @@ def _mouth(part: NDArray[np.float32], wide: int) -> NDArray[np.bool_] | None:
     """
     darker = np.median(part[..., 1]) - part[..., 1]
     for least in _DARKER:
-        parts = parts_of(darker > least)
-        sizes = np.bincount(parts.ravel())
-        sizes[0] = 0
-        if not sizes.any():
+        found = largest_part(darker > least)
+        if not found.any():
             continue
-        found: NDArray[np.bool_] = parts == int(sizes.argmax())
         ys, xs = np.nonzero(found)
         broad, tall = int(np.ptp(xs)) + 1, int(np.ptp(ys)) + 1
         middle = abs((xs.min() + xs.max()) / 2 - part.shape[1] / 2) < _AMID * wide

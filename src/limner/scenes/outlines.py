@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from limner.scenes.cutout import Floats, cropped
-from limner.vision.masks import Mask, grown, parts_of
+from limner.vision.masks import Mask, grown, largest_part
 
 _NEAR = 0.14
 """Greatest difference of a channel of colours that are alike."""
@@ -92,10 +92,9 @@ def alike(colours: Floats, colour: Floats) -> Mask:
 def _without_parts_below(cut: Floats) -> Floats:
     """A cut-out thing without pale parts that are below its largest and apart from it."""
     solid = cut[..., 3] > 0.5
-    parts = parts_of(solid)
-    sizes = np.bincount(parts.ravel())
-    sizes[0] = 0
-    whole = grown(grown(parts == sizes.argmax()))
+    if not solid.any():
+        return cut
+    whole = grown(grown(largest_part(solid)))
     low = int(np.flatnonzero(whole.any(1))[-1]) + 1
     below = plain_colours(cut)[low:][solid[low:]]
     return _upper(cut, low) if _is_shadow(below) and low > _LOW * len(cut) else cut

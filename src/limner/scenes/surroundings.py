@@ -7,7 +7,7 @@ import numpy as np
 from limner.scenes.colours import to_hsv
 from limner.scenes.cutout import Floats, cropped
 from limner.text.names import bare, name_key
-from limner.vision.masks import Mask, grown, largest, parts_of
+from limner.vision.masks import Mask, grown, largest, largest_part
 
 _WITH_SKY = frozenset({"fireworks", "firework", "sparkler", "shooting star"})
 """Things that are drawn on a square of night."""
@@ -91,10 +91,9 @@ def water_in(cut: Floats) -> Mask | None:
     if not blue[lowest].any():
         return None
     middle = np.median(colours[lowest][blue[lowest]], 0)
-    parts = parts_of(blue & (np.abs(colours - middle).max(-1) < _WATER_ALIKE))
-    sizes = np.bincount(parts.ravel())
-    sizes[0] = 0
-    water: Mask = np.asarray(parts == sizes.argmax(), np.bool_)
+    water = largest_part(blue & (np.abs(colours - middle).max(-1) < _WATER_ALIKE))
+    if not water.any():
+        return None
     rows = np.flatnonzero(water.any(1))
     widths = water.sum(1)[rows]
     least, most = _WATER_HIGH

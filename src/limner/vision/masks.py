@@ -39,6 +39,16 @@ def parts_of(mask: Mask) -> NDArray[np.int64]:
     return found
 
 
+def largest_part(mask: Mask) -> Mask:
+    """The connected part of a mask that has the most pixels, the first of equal ones.
+
+    Nothing of an empty mask.
+    """
+    parts = parts_of(mask)
+    sizes = np.bincount(parts[mask])
+    return mask & (parts == sizes.argmax()) if len(sizes) else mask.copy()
+
+
 def touching_border(mask: Mask) -> Mask:
     """The parts of a mask that are connected to the border of the picture."""
     parts = parts_of(mask)
