@@ -176,14 +176,13 @@ def with_worn(things: Sequence[Facts], links: Sequence[Link]) -> list[Link]:
         for link in links
         if things[link.first].role in ALIVE and things[link.second].role not in ALIVE
     }
-    found = [
-        replace(link, first=upon[link.first])
-        if link.relation in _BY_HAND and link.first in upon
-        else replace(link, first=by_clothes[link.first])
-        if link.first in by_clothes and link.relation in _OF_WHO
-        else link
-        for link in links
-    ]
+
+    def who(link: Link) -> int:
+        if link.relation in _BY_HAND and link.first in upon:
+            return upon[link.first]
+        return by_clothes.get(link.first, link.first) if link.relation in _OF_WHO else link.first
+
+    found = [replace(link, first=who(link)) for link in links]
     riders = {
         link.second: link.first
         for link in found
