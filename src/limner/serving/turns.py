@@ -44,6 +44,8 @@ class Turns(Generic[_Result]):
             self._thread.start()
         self._go.release()
         self._paused.acquire()
+        if self.ended:
+            self._thread.join()
         return self.ended
 
     def drop(self) -> None:
