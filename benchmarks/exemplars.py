@@ -63,7 +63,7 @@ def kept(model: VAE, prior: ExemplarPrior, store: Store) -> dict[str, Any]:
         latents, own = prior.latents(torch.from_numpy(part)), model.autoencoder.encode(true)
         errors.append(float((latents - own).square().mean()))
         spreads.append(float((own - mean).square().mean()))
-        drawn = model.decode(latents).clamp(-1, 1)
+        drawn = model.render(latents)
         found["256 px"].append(decibels(drawn, true))
         found["128 px"].append(decibels(F.avg_pool2d(drawn, 2), F.avg_pool2d(true, 2)))
     lost = sum(errors) / sum(spreads)

@@ -35,6 +35,17 @@ class OneShotModel(ImageModel):
     def decode(self, latents: Tensor) -> Tensor:
         """Pictures ``(B, 3, S, S)``, unbounded, of what :meth:`latents` gives."""
 
+    def finished(self, images: Tensor) -> Tensor:
+        """Decoded pictures ``(B, 3, S, S)`` as they are shown; no gradients pass.
+
+        As they are, where a family does nothing more to them.
+        """
+        return images
+
+    def render(self, latents: Tensor) -> Tensor:
+        """Pictures ``(B, 3, S, S)`` as they are shown, of what :meth:`latents` gives."""
+        return self.finished(self.decode(latents))
+
     def token_maps(self, request: SampleRequest, images: Tensor) -> Tensor:
         """Gradient times input of each token at each pixel of what the request draws."""
         request = request.to(self._device)
@@ -126,7 +137,7 @@ class OneShotModel(ImageModel):
         found = []
         for row in range(len(first)):
             ends = self.latents(first[[row]]), self.latents(second[[row]])
-            found += [self.decode(torch.lerp(*ends, share)) for share in shares]
+            found += [self.render(torch.lerp(*ends, share)) for share in shares]
         pictures = torch.cat(found).float().clamp(-1, 1)
         return pictures.view(len(first), len(shares), *pictures.shape[1:])
 
@@ -149,11 +160,11 @@ class OneShotModel(ImageModel):
         kept: RecentlyUsed[bytes, Tensor] | None = self.__dict__.get("_pictures")
         # a GPU decodes sooner than the CPU has asked which latents these are
         if kept is None or len(latents) > 1 or latents.device.type != "cpu":
-            return rows.stepped(picture=self.decode(latents))
+            return rows.stepped(picture=self.render(latents))
         key = latents.cpu().numpy().tobytes()
         picture = kept.get(key)
         if picture is None:
-            picture = self.decode(latents)
+            picture = self.render(latents)
             kept.put(key, picture)
         return rows.stepped(picture=picture)
 
@@ -165,10 +176,15 @@ class OneShotModel(ImageModel):
             return self.decode(self.searched_latents(code, state))
 
         new = latent_search.step(state, rows.done, decode)
-        last = (rows.done + 1 == rows.total).to(self._device) & (state["strength"] > 0)
-        if bool(last.any()):  # on from the picture, to what the seed draws
-            code = latent_search.towards(new["best"], state["noise"], state["strength"])
-            new["picture"] = torch.where(last.view(-1, 1, 1, 1), decode(code), new["picture"])
+        last = (rows.done + 1 == rows.total).to(self._device)
+        if bool(last.any()):
+            found, moved = new["picture"], last & (state["strength"] > 0)
+            if bool(moved.any()):  # on from the picture, to what the seed draws
+                code = latent_search.towards(new["best"], state["noise"], state["strength"])
+                found = torch.where(moved.view(-1, 1, 1, 1), decode(code), found)
+            new["picture"] = torch.where(
+                last.view(-1, 1, 1, 1), self.finished(found), new["picture"]
+            )
         return rows.stepped(**new)
 
     @property
@@ -184,8 +200,8 @@ class OneShotModel(ImageModel):
         key = self.tile, threads
         if key not in known:
             some = rows.state["latents"][[0] * self.tile]
-            alone = side_by_side(threads).submit(torch.inference_mode()(self.decode), some)
-            known[key] = torch.equal(self.decode(some), alone.result())
+            alone = side_by_side(threads).submit(torch.inference_mode()(self.render), some)
+            known[key] = torch.equal(self.render(some), alone.result())
         return known[key]
 
     def show(self, rows: Rows) -> Tensor:

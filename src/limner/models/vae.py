@@ -51,6 +51,7 @@ from limner.models.one_shot import OneShotModel
 from limner.models.prior import Mixture, Prior
 from limner.models.rows import SampleRequest
 from limner.models.settings import Capability
+from limner.models.sharpening import sharpened
 from limner.models.similarity import code_use, psnr, ssim, structure_loss
 from limner.text.base import TextFeatures
 from limner.vision.base import ImageFeatures
@@ -59,6 +60,8 @@ Stage = Literal["autoencode", "prior", "joint"]
 _MODE_STREAM = 2
 _BOUND_STREAM = 3
 _LEAST_SPREAD = 1e-3
+_SHARPENED = 256, 4
+"""Side from which on pictures of a few hundred bytes each are sharpened, and in how many steps."""
 _SEARCH_NOISE = 0.2
 """Deviation of the seed's noise around the likeliest code, from which a search begins."""
 
@@ -81,6 +84,11 @@ class VAEConfig(PooledConfig, AutoencoderConfig):
     exemplar_steps: int = Field(
         0, ge=0, le=1000, description="gradient steps that bring what is drawn of the latents kept "
         "of a picture nearer to it",
+    )  # fmt: skip
+    sharpening: int | None = Field(
+        None, ge=0, le=16, description="steps of the shock filter that makes edges of finished "
+        f"pictures sharper; left out, {_SHARPENED[1]} for exemplars of {_SHARPENED[0]} px or more "
+        "and 0 for others",
     )  # fmt: skip
     prior_width: int = Field(768, ge=16)
     prior_depth: int = Field(3, ge=1, le=32)
@@ -137,6 +145,14 @@ class VAEConfig(PooledConfig, AutoencoderConfig):
                 "one at least must learn"
             )
         return self
+
+    @property
+    def sharpening_steps(self) -> int:
+        """Steps of :func:`limner.models.sharpening.sharpened` on a finished picture."""
+        if self.sharpening is not None:
+            return self.sharpening
+        least, steps = _SHARPENED
+        return steps if self.prior_kind == "exemplars" and self.size >= least else 0
 
     def beta_at(self, progress: float) -> float:
         """The factor of the kl loss when ``progress`` of the run's budget is spent.
@@ -198,7 +214,7 @@ class VAE(OneShotModel):
         if not isinstance(self.prior, ExemplarPrior):
             return super().examples(style, count)
         latents = self.prior.latents(self.prior.rows_of(style, count))
-        drawn = [self.decode(latents[[row]]).clamp(-1, 1) for row in range(len(latents))]
+        drawn = [self.render(latents[[row]]) for row in range(len(latents))]
         return torch.cat(drawn) if drawn else super().examples(style, count)
 
     @torch.inference_mode()
@@ -208,7 +224,7 @@ class VAE(OneShotModel):
         if not isinstance(prior, ExemplarPrior):
             return super().exemplars_of(text, most)
         rows = prior.meant(text.pooled[0].to(prior.keys.device))[:most]
-        pictures = [self.decode(prior.latents(rows[[n]])) for n in range(len(rows))]
+        pictures = [self.render(prior.latents(rows[[n]])) for n in range(len(rows))]
         found = torch.cat(pictures) if pictures else super().exemplars_of(text, most)[0]
         return found.float().clamp(-1, 1).cpu(), prior.styles[rows].tolist()
 
@@ -510,6 +526,10 @@ class VAE(OneShotModel):
         drawn = self.decoder(latents.contiguous(memory_format=torch.channels_last))
         return drawn.contiguous()  # type: ignore[no-any-return]
 
+    def finished(self, images: Tensor) -> Tensor:
+        """Within [-1, 1], and with edges as sharp as the configuration says."""
+        return sharpened(images.clamp(-1, 1), self.config.sharpening_steps)
+
     def _imagine(self, request: SampleRequest) -> tuple[Tensor, Tensor, Tensor]:
         """Each seed's component, its deviation at the temperature, and the seed's noise.
 
@@ -580,7 +600,7 @@ class VAE(OneShotModel):
                 mean, spread, drawn = (
                     way(x, y, share) for way, x, y in zip(ways, a, b, strict=True)
                 )
-                rows.append(self.decode(mean + spread * drawn))
+                rows.append(self.render(mean + spread * drawn))
         pictures = torch.cat(rows).float().clamp(-1, 1)
         return pictures.view(len(first.seeds), len(shares), *pictures.shape[1:])
 

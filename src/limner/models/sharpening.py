@@ -1,0 +1,103 @@
+"""Edges of decoded pictures made as sharp as drawn ones: a shock filter with diffusion along edges.
+
+A decoder that learns by pixel errors draws an edge whose place it does not know exactly as a ramp,
+the mean of the places that it may have. A shock filter lets both sides of the ramp grow until they
+meet: a pixel moves towards its brightest neighbour where the picture curves down across the edge,
+and towards its darkest where it curves up (Osher and Rudin 1990, eq. 3.1). Diffusion along the edge
+takes away what is no edge, such as the grid of a network's last upsampling (Alvarez and Mazorra
+1994, eq. 8). The direction of an edge is that of the structure tensor of all colours (Weickert
+2003, "Coherence-enhancing shock filters", eq. 5).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+_STEP = 0.35
+"""Share of the way to a neighbour that a pixel goes at most in a step."""
+_SLOPE = 40.0
+"""Of curvature, in units of [-1, 1] a square pixel: from 1/40 on a pixel goes all that way, below
+less, so that flat areas and slow gradients stay as they are."""
+_ALONG = 0.2
+"""Of the second derivative along edges that is added in a step; stable up to 1/2."""
+_NO_EDGE = 1e-6
+"""Squared length of a structure tensor below which an area has no direction and is smoothed alike
+in all of them: that of slopes of about 0.02 a pixel."""
+
+
+def sharpened(images: Tensor, steps: int) -> Tensor:
+    """The pictures with sharper and smoother edges, ``(B, C, H, W)``.
+
+    Pictures are filtered one by one, by operations that round alike wherever a number stands, so
+    that batch and threads change no bits.
+
+    Args:
+        images: ``(B, C, H, W)`` in [-1, 1], floating point.
+        steps: how often pixels move; an edge becomes steeper by about half a pixel each time.
+
+    Returns:
+        Of the same shape and range.
+    """
+    if not steps:
+        return images
+    return torch.stack([_sharpened(each, steps) for each in images])
+
+
+def _sharpened(picture: Tensor, steps: int) -> Tensor:
+    for _ in range(steps):
+        smooth = _blurred(picture)
+        around = _padded(smooth)
+        cosine, sine = _direction(around)
+        bend = (_second_derivatives(smooth, around, cosine, sine)[0] * _SLOPE).clamp_(-1, 1)
+        around = _padded(picture)
+        along = _second_derivatives(picture, around, cosine, sine)[1]
+        left, right, above, below = _neighbours(around)
+        high = torch.maximum(left, right).maximum(above).maximum(below).maximum(picture)
+        low = torch.minimum(left, right).minimum(above).minimum(below).minimum(picture)
+        up = high.sub_(picture).mul_(bend.clamp(max=0))  # bend is negative there
+        down = low.sub_(picture).mul_(bend.clamp_(min=0))
+        picture = picture + ((down - up) * _STEP + along * _ALONG)
+    return picture.clamp(-1, 1)
+
+
+def _direction(around: Tensor) -> tuple[Tensor, Tensor]:
+    """Cosine and sine ``(1, H, W)`` of twice the angle across edges."""
+    left, right, above, below = _neighbours(around)
+    horizontal, vertical = right - left, below - above  # twice the first derivatives
+    cosine = _blurred((horizontal * horizontal - vertical * vertical).sum(0, keepdim=True))
+    sine = _blurred((horizontal * vertical).sum(0, keepdim=True)) * 2
+    length = (cosine * cosine + sine * sine + _NO_EDGE).sqrt_()
+    return cosine / length, sine / length
+
+
+def _second_derivatives(
+    picture: Tensor, around: Tensor, cosine: Tensor, sine: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Across and along edges, ``(C, H, W)`` each."""
+    left, right, above, below = _neighbours(around)
+    horizontal, vertical = left + right, above + below  # less twice the pixel
+    mixed = (around[:, 2:, 2:] + around[:, :-2, :-2]) - (around[:, 2:, :-2] + around[:, :-2, 2:])
+    mean = (horizontal + vertical) / 2 - picture * 2
+    difference = (horizontal - vertical) * (cosine / 2) + mixed * (sine / 4)
+    return mean + difference, mean - difference
+
+
+def _blurred(picture: Tensor) -> Tensor:
+    """By the binomials 1 4 6 4 1 in both directions, whose variance is one square pixel."""
+    for pad, dim in ((0, 0, 2, 2), -2), ((2, 2, 0, 0), -1):
+        wide, size = F.pad(picture[None], pad, mode="replicate")[0], picture.shape[dim]
+        far, near = wide.narrow(dim, 0, size), wide.narrow(dim, 1, size)
+        far, near = far + wide.narrow(dim, 4, size), near + wide.narrow(dim, 3, size)
+        picture = far.add_(near.mul_(4)).add_(picture * 6).mul_(1 / 16)
+    return picture
+
+
+def _neighbours(around: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Those left, right, above and below, of a picture that is a pixel wider on each side."""
+    return around[:, 1:-1, :-2], around[:, 1:-1, 2:], around[:, :-2, 1:-1], around[:, 2:, 1:-1]
+
+
+def _padded(picture: Tensor) -> Tensor:
+    return F.pad(picture[None], (1, 1, 1, 1), mode="replicate")[0]
