@@ -17,10 +17,10 @@ from torch.nn import functional as F
 
 _STEP = 0.35
 """Share of the way to a neighbour that a pixel goes at most in a step."""
-_SLOPE = 40.0
-"""Of curvature, in units of [-1, 1] a square pixel: from 1/40 on a pixel goes all that way, below
-less, so that flat areas and slow gradients stay as they are."""
-_ALONG = 0.2
+_LEAST, _MOST = 1 / 80, 3 / 80
+"""Curvature, in units of [-1, 1] a square pixel, from which on a pixel moves, and from which on it
+goes all that way: so flat areas and gradients stay as they are, and do not become terraces."""
+_ALONG = 0.15
 """Of the second derivative along edges that is added in a step; stable up to 1/2."""
 _NO_EDGE = 1e-6
 """Squared length of a structure tensor below which an area has no direction and is smoothed alike
@@ -47,10 +47,11 @@ def sharpened(images: Tensor, steps: int) -> Tensor:
 
 def _sharpened(picture: Tensor, steps: int) -> Tensor:
     for _ in range(steps):
-        smooth = _blurred(picture)
+        smooth = _blurred(_blurred(picture))
         around = _padded(smooth)
         cosine, sine = _direction(around)
-        bend = (_second_derivatives(smooth, around, cosine, sine)[0] * _SLOPE).clamp_(-1, 1)
+        bend = _second_derivatives(smooth, around, cosine, sine)[0]
+        bend = ((bend - bend.clamp(-_LEAST, _LEAST)) / (_MOST - _LEAST)).clamp_(-1, 1)
         around = _padded(picture)
         along = _second_derivatives(picture, around, cosine, sine)[1]
         left, right, above, below = _neighbours(around)
