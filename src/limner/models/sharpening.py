@@ -3,10 +3,10 @@
 A decoder that learns by pixel errors draws an edge whose place it does not know exactly as a ramp,
 the mean of the places that it may have. A shock filter lets both sides of the ramp grow until they
 meet: a pixel moves towards its brightest neighbour where the picture curves down across the edge,
-and towards its darkest where it curves up (Osher and Rudin 1990, eq. 3.1). Diffusion along the edge
-takes away what is no edge, such as the grid of a network's last upsampling (Alvarez and Mazorra
-1994, eq. 8). The direction of an edge is that of the structure tensor of all colours (Weickert
-2003, "Coherence-enhancing shock filters", eq. 5).
+and towards its darkest where it curves up (Osher and Rudin 1990, eq. 3.1). Diffusion along the
+edge, and in all directions where there is none, takes away what is no edge, such as the grid of a
+network's last upsampling (Alvarez and Mazorra 1994, eq. 8). The direction of an edge is that of the
+structure tensor of all colours (Weickert 2003, "Coherence-enhancing shock filters", eq. 5).
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ _STEP = 0.35
 _LEAST, _MOST = 1 / 80, 3 / 80
 """Curvature, in units of [-1, 1] a square pixel, from which on a pixel moves, and from which on it
 goes all that way: so flat areas and gradients stay as they are, and do not become terraces."""
-_ALONG = 0.15
-"""Of the second derivative along edges that is added in a step; stable up to 1/2."""
+_DIFFUSED = 0.15
+"""Of the second derivatives along edges and beside them that is added in a step; stable to 1/4."""
 _NO_EDGE = 1e-6
 """Squared length of a structure tensor below which an area has no direction and is smoothed alike
 in all of them: that of slopes of about 0.02 a pixel."""
@@ -51,15 +51,16 @@ def _sharpened(picture: Tensor, steps: int) -> Tensor:
         around = _padded(smooth)
         cosine, sine = _direction(around)
         bend = _second_derivatives(smooth, around, cosine, sine)[0]
+        calm = (bend.abs() / -_LEAST + 1).clamp_(min=0)
         bend = ((bend - bend.clamp(-_LEAST, _LEAST)) / (_MOST - _LEAST)).clamp_(-1, 1)
         around = _padded(picture)
-        along = _second_derivatives(picture, around, cosine, sine)[1]
+        across, along = _second_derivatives(picture, around, cosine, sine)
         left, right, above, below = _neighbours(around)
         high = torch.maximum(left, right).maximum(above).maximum(below).maximum(picture)
         low = torch.minimum(left, right).minimum(above).minimum(below).minimum(picture)
         up = high.sub_(picture).mul_(bend.clamp(max=0))  # bend is negative there
         down = low.sub_(picture).mul_(bend.clamp_(min=0))
-        picture = picture + ((down - up) * _STEP + along * _ALONG)
+        picture = picture + ((down - up) * _STEP + (along + across * calm) * _DIFFUSED)
     return picture.clamp(-1, 1)
 
 
