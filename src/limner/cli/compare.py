@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from limner.cli.options import QuietOption
+from limner.cli.options import JsonOption, QuietOption
 
 
 def register(app: typer.Typer) -> None:
@@ -59,7 +59,7 @@ def compare(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change a key of every recipe."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Train recipes for equal minutes and measure them alike.

@@ -8,13 +8,18 @@ from typing import Annotated
 import typer
 
 from limner.cli.caption import caption_of
-from limner.cli.options import DrawingCommand, JsonOption, LoadOptions, drawing_options, with_groups
+from limner.cli.options import (
+    CountOption,
+    DrawingCommand,
+    JsonOption,
+    LoadOptions,
+    SeedOption,
+    drawing_options,
+    with_groups,
+)
 from limner.cli.output import (
-    FormatOption,
-    OutOption,
-    QualityOption,
+    OutputOptions,
     drawing_progress,
-    output_beside,
     write_changed,
 )
 from limner.errors import DataError, UsageError
@@ -61,11 +66,9 @@ def edit(
             "'remove the dog', 'at night'. May be given several times.",
         ),
     ] = None,
-    n: Annotated[int, typer.Option("--n", "-n", help="Pictures: seeds SEED, SEED+1, …")] = 1,
-    seed: Annotated[int | None, typer.Option(help="Seed of the first [default: random].")] = None,
-    out: OutOption = None,
-    kind: FormatOption = None,
-    quality: QualityOption = None,
+    n: CountOption = 1,
+    seed: SeedOption = None,
+    files: OutputOptions,
     as_json: JsonOption = False,
     use: LoadOptions,
 ) -> None:
@@ -82,7 +85,7 @@ def edit(
         limner edit cat.png --say "make the cat blue" --say "add a hat"
     """
     rectangle, margins = _numbers("--box", box), _numbers("--outpaint", outpaint)
-    output = output_beside(picture, out, kind=kind, quality=quality, total=n)
+    output = files.output_beside(picture, total=n)
     options = drawing_options(context)
     if instructions:
         others = options | {"mask": mask, "box": box, "outpaint": outpaint, "prompt": prompt,

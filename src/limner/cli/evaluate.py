@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperCommand
 
 from limner.cli import print_json
-from limner.cli.options import DeviceOption, QuietOption, ThreadsOption, with_groups
+from limner.cli.options import DeviceOption, JsonOption, QuietOption, ThreadsOption, with_groups
 
 if TYPE_CHECKING:
     from limner.evaluation.part import EvaluationOptions, Subject
@@ -179,7 +179,7 @@ def evaluate(
     write_card: Annotated[
         bool, typer.Option("--write-card", help="Put the figures into the model file.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    as_json: JsonOption = False,
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
     quiet: QuietOption = False,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from limner.cli import print_json
-from limner.cli.options import GalleryOptions, with_groups
+from limner.cli.options import GalleryOptions, JsonOption, with_groups
 from limner.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def train(
         str | None,
         typer.Option(help="Model file, or hf:ID [default: the shipped aligner]."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Learn what users like, for limner generate --prefer FILE.
 

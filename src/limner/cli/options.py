@@ -75,9 +75,15 @@ KeepDaysOption = Annotated[
 KeepBytesOption = Annotated[
     int | None, typer.Option(min=0, help="Bytes of all pictures in the gallery.")
 ]
+CountOption = Annotated[int, typer.Option("--n", "-n", help="Pictures: seeds SEED, SEED+1, …")]
+SeedOption = Annotated[
+    int | None, typer.Option(help="Seed of the first picture [default: random].")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 WorkersOption = Annotated[int, typer.Option(min=1, help="Processes that decode.")]
+JsonLinesOption = Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
+ErrorsOnlyOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 
 
 @dataclass(frozen=True)

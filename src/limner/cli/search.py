@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from limner.cli import print_json, printable, say
-from limner.cli.options import DeviceOption, JsonOption, QuietOption
+from limner.cli.options import DeviceOption, JsonLinesOption, JsonOption, QuietOption
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -120,7 +120,7 @@ def classify(
         ),
     ],
     aligner: _Aligner = "shipped",
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
+    as_json: JsonLinesOption = False,
     device: DeviceOption = "cpu",
 ) -> None:
     """Classify pictures by the texts that match them best.

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from limner.cli.options import ErrorsOnlyOption
+
 
 def tune(  # noqa: PLR0917 - typer reads the options from the signature
     recipe: Annotated[
@@ -35,7 +37,7 @@ def tune(  # noqa: PLR0917 - typer reads the options from the signature
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the search in the folder.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
+    quiet: ErrorsOnlyOption = False,
 ) -> None:
     """Search hyper-parameters of a recipe by many short runs.
 
