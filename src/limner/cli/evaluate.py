@@ -55,7 +55,8 @@ class PartOptions:
         list[Path] | None,
         typer.Option(
             metavar="STORE",
-            help="More stores that it was trained on, searched for memorised pictures (recall, "
+            help="More stores that the model was trained on, searched for memorised pictures "
+            "(recall, "
             "memorisation).",
         ),
     ] = None
@@ -68,7 +69,7 @@ class PartOptions:
     ] = None
     holdout: Annotated[
         Path | None,
-        typer.Option(metavar="STORE", help="Real pictures that it was not trained on."),
+        typer.Option(metavar="STORE", help="Held-out real pictures."),
     ] = None
     features: Annotated[
         str | None,

@@ -44,10 +44,10 @@ def vote(
         ),
     ],
     *,
-    up: Annotated[bool, typer.Option("--up", help="It is liked.")] = False,
-    down: Annotated[bool, typer.Option("--down", help="It is not.")] = False,
+    up: Annotated[bool, typer.Option("--up", help="Vote the pictures up.")] = False,
+    down: Annotated[bool, typer.Option("--down", help="Vote the pictures down.")] = False,
     over: Annotated[
-        str | None, typer.Option(metavar="PICTURE", help="It is better than this one.")
+        str | None, typer.Option(metavar="PICTURE", help="Prefer the picture to this one.")
     ] = None,
     user: Annotated[str, typer.Option(help="Who votes on files.")] = "",
     votes: _VotesOption = _VOTES,

@@ -127,7 +127,7 @@ class ChoiceOptions:
 
     best_of: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Draw so many per prompt, and keep the --n best by score."),
+        typer.Option(metavar="N", help="Draw N per prompt, and keep the --n with the best scores."),
     ] = None
     prefer: PreferOption = None
     candidates: CandidatesOption = None
@@ -187,12 +187,12 @@ def generate(
     use: HubLoadOptions,
     quiet: QuietOption = False,
 ) -> None:
-    """Draw pictures of what the words say.
+    """Generate pictures from text.
 
-    Writes files and prints their names. Without --out each is named after its prompt and
-    seed, in the current folder, and no file is ever overwritten. A prompt that is refused is named
-    on stderr, the others are drawn, and the exit code is 2. With --rewrite the words that are
-    drawn are named there, too.
+    Writes files and prints their names. Without --out each file is named after its prompt and
+    seed, in the current folder, and no file is overwritten. A refused prompt is reported on
+    stderr, the others are drawn, and the exit code is 2. With --rewrite, the rewritten prompts are
+    printed there, too.
     """
     choice.check(n)
     asked = _read_prompts(prompts or [], source)

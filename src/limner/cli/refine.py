@@ -39,11 +39,9 @@ def refine(
     ] = None,
     *,
     budget: Annotated[
-        int, typer.Option(help=f"Pictures drawn at most, 1 to {MOST_BUDGET}.")
+        int, typer.Option(help=f"Most pictures to draw, 1 to {MOST_BUDGET}.")
     ] = BUDGET,
-    target: Annotated[
-        float, typer.Option(help="Score from which on a picture is good enough, up to 1.")
-    ] = TARGET,
+    target: Annotated[float, typer.Option(help="Score at which to stop, up to 1.")] = TARGET,
     seed: SeedOption = None,
     reference: ReferenceOption = None,
     trace: Annotated[
@@ -60,10 +58,10 @@ def refine(
 ) -> None:
     """Draw, score, change what is wrong, and draw again.
 
-    Each thing of the prompt is looked for in the picture; its number, colour and place are checked.
-    Whatever is wrong is changed: the seed, the variety, the plan, the words or the guidance, and a
-    flow may start from the best picture so far. The best picture is written; 'limner replay' draws
-    it again.
+    Each thing of the prompt is searched for in the picture, and its number, colour and position are
+    checked. If something is wrong, another picture is drawn with another seed, variety, plan,
+    prompt or guidance; a flow may start from the best picture so far. The best picture is written;
+    'limner replay' draws it again.
 
     Examples:
         limner refine "three red apples on a blue plate" --out apples.png

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from limner.generation.records import Record
     from limner.generation.source_pictures import SourcePicture
 
-_Picture = Annotated[Path, typer.Argument(help="A picture file; it stays as it is.")]
+_Picture = Annotated[Path, typer.Argument(help="A picture file; it is not changed.")]
 _TOUCH, _HALF, _VARIATIONS = 0.3, 0.5, 4
 
 
@@ -97,8 +97,8 @@ def restyle(
     prompt: Annotated[
         str | None,
         typer.Option(
-            help="What it is to show [default: what it shows, by its own record or the captioner; "
-            "the shipped model then changes the style alone]."
+            help="What the result shows [default: the prompt in the picture's record or a caption; "
+            "the shipped model then changes only the style]."
         ),
     ] = None,
     reference: ReferenceOption = None,

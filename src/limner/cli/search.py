@@ -65,9 +65,11 @@ def search(
     text: Annotated[str | None, typer.Argument(help="Words, in any language.")] = None,
     *,
     image: Annotated[
-        Path | None, typer.Option(help="A picture instead of words: what is most like it.")
+        Path | None, typer.Option(help="Search by a picture instead of words.")
     ] = None,
-    count: Annotated[int, typer.Option("-n", "--count", min=1, max=1000, help="How many.")] = 12,
+    count: Annotated[
+        int, typer.Option("-n", "--count", min=1, max=1000, help="Number of results.")
+    ] = 12,
     out: Annotated[
         Path | None, typer.Option(help="Write a contact sheet of what was found to this PNG.")
     ] = None,

@@ -50,7 +50,7 @@ def train(  # noqa: PLR0917 - typer reads the options from the signature
     preferences: Annotated[
         Path | None,
         typer.Option(
-            "--preferences", metavar="FILE", help="Votes that the model of --from learns from, too."
+            "--preferences", metavar="FILE", help="Votes to fine-tune the model of --from on."
         ),
     ] = None,
     init: Annotated[

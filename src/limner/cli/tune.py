@@ -30,7 +30,9 @@ def tune(  # noqa: PLR0917 - typer reads the options from the signature
     minutes: Annotated[
         float, typer.Option("--minutes", help="Of the whole search, over all resumes.")
     ] = 60.0,
-    trials: Annotated[int | None, typer.Option("--trials", help="Most trials.")] = None,
+    trials: Annotated[
+        int | None, typer.Option("--trials", help="Maximal number of trials.")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Folder of the search.")
     ] = None,
