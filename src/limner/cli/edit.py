@@ -73,7 +73,7 @@ def edit(
     as_json: JsonOption = False,
     use: LoadOptions,
 ) -> None:
-    """Replace or extend parts of a picture, or edit a drawing by instructions.
+    """Inpaint or extend a picture, or edit it by instructions.
 
     All other pixels stay identical. The shipped model continues what is around the hole and, with
     --prompt, draws things into it; other models need a prompt for the whole picture. With --say the
