@@ -6,10 +6,10 @@ import io
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-Pixels = NDArray[np.uint8]
+from limner.arrays import Pixels
+
 Rng = np.random.Generator
 PLACEHOLDERS = (
     "image", "IMG_{}.jpg", "untitled", "n/a", "DSC{}", "https://example.org/{}.png", "photo {}",

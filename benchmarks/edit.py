@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from evaluate import packed
+from limner.arrays import Pixels
 from limner.datasets.icons import IconOptions
 from limner.errors import UsageError
 from limner.generation.generator import load
@@ -32,8 +33,6 @@ from limner.vision.pixels import to_tensor, to_uint8
 
 SIDE, COUNT, SHOWN, GOAL = 256, 48, 12, 3.0
 SHEET = Path(__file__).with_name("sheets") / "edit.png"
-
-Pixels = NDArray[np.uint8]
 
 
 def decibels(found: Pixels, true: Pixels, mask: NDArray[np.bool_]) -> float:

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from evaluate import icons
+from limner.arrays import Mask
 from limner.datasets.scenes import Composer
 from limner.errors import PromptError
 from limner.generation.generator import Generator, load
@@ -47,7 +47,6 @@ _INK, _PURE, _WITHIN = 245, 150, 3
 """Least channel of the background and of mixtures with it; pixels beside these that may be some."""
 _BACKGROUNDS = ("at night", "on a blue background", "on a yellow background", "on a beach")
 
-Mask = NDArray[np.bool_]
 Seen = Callable[[Sequence[Detection], Sequence[Detection]], bool]
 
 

@@ -31,6 +31,7 @@ from PIL import Image
 
 from _recipes import train
 from evaluate import icons
+from limner.arrays import Floats
 from limner.data.store import Caption, Store
 from limner.data.writer import StoreWriter
 from limner.datasets.scenes import Composer
@@ -74,7 +75,6 @@ RECIPES: dict[str, dict[str, Any]] = {
     "gan": {"widths": [96, 64, 32], "critic_widths": [96, 64, 32]},
     "vae": {"autoencode": 0.4, "prior": 0.25},
 }  # fmt: skip
-Map = NDArray[np.float32]
 
 
 def scenes(name: str, seed: int, count: int, size: int) -> Store:
@@ -142,7 +142,7 @@ class Game:
         """Without verdicts."""
         return cls([], [], [])
 
-    def play(self, values: Map, boxes: Sequence[Box]) -> None:
+    def play(self, values: Floats, boxes: Sequence[Box]) -> None:
         """One map and the boxes of its thing."""
         self.hits.append(points_at(values, boxes))
         self.inside.append(share_inside(values, boxes))
@@ -213,7 +213,7 @@ def given(family: str, shown: list[Image.Image]) -> dict[str, Any]:
 
 def maps_of(
     generator: Generator, pixels: NDArray[np.uint8], text: str, seed: int
-) -> Iterator[list[Map]]:
+) -> Iterator[list[Floats]]:
     """The maps of all words over a picture: by information, then by attention; 128 px each."""
     features, words, images = generator.encoder.encode([text]), word_spans(text), pixels[None]
     request = SampleRequest(features, [seed])
@@ -224,7 +224,7 @@ def maps_of(
     yield [large(each.numpy()) for each in word_maps(tokens, features.pieces[0], words)]
 
 
-def large(values: Map) -> Map:
+def large(values: Floats) -> Floats:
     """A map at 128 px."""
     image = Image.fromarray(values).resize((128, 128), Image.Resampling.BILINEAR)
     return np.asarray(image)

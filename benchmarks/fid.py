@@ -29,12 +29,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 
 from evaluate import colours, icons
 from fashion import clothes
+from limner.arrays import Indices
 from limner.data.store import Store
 from limner.evaluation.real_features import gaussian_of_rows
 from limner.metrics.features import FeatureNetwork, load_features
@@ -45,8 +45,6 @@ COUNT = 10_000
 BATCH = 256
 WIDE = 2048
 GOAL, EQUAL = 3.0, 1e-4
-
-Rows = NDArray[np.int64]
 
 
 class Module(nn.Module):
@@ -72,12 +70,12 @@ class Passing(nn.Module):
         return features
 
 
-def some(store: Store, count: int) -> Rows:
+def some(store: Store, count: int) -> Indices:
     """The first pictures of a store, over again where it runs out."""
     return np.resize(np.arange(len(store), dtype=np.int64), count)
 
 
-def batches(store: Store, rows: Rows) -> Iterator[Tensor]:
+def batches(store: Store, rows: Indices) -> Iterator[Tensor]:
     """Pictures of a store, a few at a time."""
     for start in range(0, len(rows), BATCH):
         yield pixels(store, rows[start : start + BATCH])
@@ -107,7 +105,7 @@ class BothSides:
     """
 
     def __init__(
-        self, network: FeatureNetwork, real: tuple[Store, Rows], drawn: tuple[Store, Rows]
+        self, network: FeatureNetwork, real: tuple[Store, Indices], drawn: tuple[Store, Indices]
     ) -> None:
         self.network, self.real, self.drawn = network, real, drawn
         self.kept = FrechetInceptionDistance(feature=Module(network), reset_real_features=False)

@@ -30,7 +30,8 @@ from PIL import Image, ImageFilter
 
 from _esrgan import load_esrgan
 from evaluate import packed
-from limner.data.degrade import Degradation, Floats, degrade
+from limner.arrays import Floats
+from limner.data.degrade import Degradation, degrade
 from limner.data.store import Store
 from limner.datasets.icons import IconOptions
 from limner.errors import DataError

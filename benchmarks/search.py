@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from limner.arrays import Floats
 from limner.reading.search import Neighbours
 
 WANTED = 10
@@ -25,8 +25,6 @@ KINDS = 50_000
 SPREAD = 0.8
 """How far a vector lies from the middle of its kind, whose length is 1."""
 RECALL, MILLISECONDS = 0.95, 10.0
-
-Floats = NDArray[np.float32]
 
 
 def vectors(count: int, dim: int, centres: Floats, seed: int) -> Floats:

@@ -20,12 +20,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from limner.arrays import Floats
 from limner.data.store import Store
 from limner.datasets.scenes import Composer, DrawnScene
 from limner.generation.variation import varied
 from limner.metrics.detector import SIZE, DetectorNet, overlap, read
 from limner.scenes.colours import COLOURS, dyed, to_rgb
-from limner.scenes.cutout import Floats, cut_out, paste, resize
+from limner.scenes.cutout import cut_out, paste, resize
 from limner.scenes.layout import Box
 from limner.scenes.matte import matte_of
 from limner.scenes.scene import SCENE_COLOURS, Item, Scene

@@ -19,9 +19,9 @@ from pathlib import Path
 from statistics import fmean
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
+from limner.arrays import Pixels
 from limner.data.store import Store
 from limner.datasets.scenes import Composer
 from limner.errors import DataError
@@ -35,7 +35,6 @@ SEED, SIDE = 4242, 128
 FAULTS = ("concept", "missing", "colour", "swap", "variety")
 LITTLE, USUAL, MUCH = 0.2, 0.4, 1.0
 """Variety of the true picture of a pair that differs in it, of other ones, of the varied one."""
-Pixels = NDArray[np.uint8]
 
 
 def faulty(scene: Scene, fault: str, composer: Composer, rng: np.random.Generator) -> Scene | None:

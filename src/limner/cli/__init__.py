@@ -152,11 +152,11 @@ def _root(
     version: Annotated[
         bool,
         typer.Option(
-            "--version", callback=_show_version, is_eager=True, help="Print the version and leave."
+            "--version", callback=_show_version, is_eager=True, help="Print the version and exit."
         ),
     ] = False,
 ) -> None:
-    """Draw pictures of what a text says; train and measure text-to-image generators."""
+    """Generate pictures from text; train and evaluate text-to-image generators."""
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:

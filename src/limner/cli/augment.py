@@ -27,16 +27,20 @@ def augment(
     ] = None,
     recipe: Annotated[
         Path | None,
-        typer.Option(help="What it is trained by [default: vae-fashion up to 32 px, else vae-64]."),
+        typer.Option(
+            help="Recipe it is trained from [default: vae-fashion up to 32 px, else vae-64]."
+        ),
     ] = None,
-    minutes: Annotated[float | None, typer.Option(help="Of its training [default: 3].")] = None,
-    steps: Annotated[int | None, typer.Option(help="Of its training.")] = None,
+    minutes: Annotated[
+        float | None, typer.Option(help="Minutes of its training [default: 3].")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help="Steps of its training.")] = None,
     change: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe.")
     ] = None,
     holdout: Annotated[
         Path | None,
-        typer.Option(metavar="STORE", help="Pictures that nothing may be a near copy of."),
+        typer.Option(metavar="STORE", help="Held-out pictures; near copies of them are refused."),
     ] = None,
     label: Annotated[
         str | None,

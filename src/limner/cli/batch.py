@@ -39,7 +39,7 @@ def batch(
     ],
     seed: Annotated[
         int | None,
-        typer.Option(help="Seed of each job's first picture [default: one made of the job]."),
+        typer.Option(help="Seed of each job's first picture [default: derived from the job]."),
     ] = None,
     kind: FormatOption = None,
     as_json: JsonOption = False,
@@ -49,10 +49,10 @@ def batch(
     """Draw a file of jobs, and resume it when interrupted.
 
     A job is a line such as {"prompt": "a cat", "n": 2, "seed": 7, "style": "noto"} or
-    {"picture": "dog.png", "box": [10, 10, 80, 80], "prompt": "a hat"}; any drawing option may
-    stand in it, and a model, a reference, an id for its files, or restore with a task. Give the
-    same command again to go on where it was interrupted: what is there is not drawn again. A job
-    that cannot be done is named in failed.jsonl, the others are drawn, and the exit code is 2.
+    {"picture": "dog.png", "box": [10, 10, 80, 80], "prompt": "a hat"}; it may
+    have any drawing option, a model, a reference, an id for its files, or restore with a task.
+    Give the same command again to resume an interrupted run; finished pictures are not drawn
+    again. Jobs that fail are in failed.jsonl, the others are drawn, and the exit code is then 2.
     """
     from limner.generation.lists import read_source, source_name
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from limner.cli import print_json
+from limner.cli.options import JsonOption
 from limner.errors import DataError, UsageError
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
@@ -36,7 +37,7 @@ def bench(
     run: Annotated[
         bool, typer.Option("--run", help="Measure again; needs a checkout of limner.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Print measured figures beside their goals, or measure again.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from limner.cli import print_json, say
-from limner.cli.options import DeviceOption, QuietOption, ThreadsOption, with_groups
+from limner.cli.options import DeviceOption, JsonOption, QuietOption, ThreadsOption, with_groups
 
 if TYPE_CHECKING:
     from limner.data.store import Store
@@ -105,7 +105,7 @@ def calibrate(
     ],
     trials: TrialOptions,
     results: ResultOptions,
-    as_json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
+    as_json: JsonOption = False,
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
     quiet: QuietOption = False,

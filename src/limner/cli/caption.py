@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from limner.cli import printable, say
-from limner.cli.options import BaseUrlOption, DeviceOption, QuietOption
+from limner.cli.options import BaseUrlOption, DeviceOption, JsonLinesOption, QuietOption
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,7 +57,7 @@ def caption(
         bool,
         typer.Option("--sidecars", help="Write a .txt beside each picture without one."),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
+    as_json: JsonLinesOption = False,
     device: DeviceOption = "cpu",
     quiet: QuietOption = False,
 ) -> None:

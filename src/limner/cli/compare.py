@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from limner.cli.options import QuietOption
+from limner.cli.options import JsonOption, QuietOption
 
 
 def register(app: typer.Typer) -> None:
@@ -27,7 +27,7 @@ def compare(
     *,
     data: Annotated[
         Path,
-        typer.Option(metavar="STORE", help="What they are trained on and measured against."),
+        typer.Option(metavar="STORE", help="Store to train on and to compare with."),
     ],
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Runs, scores and the report.")],
     minutes: Annotated[float | None, typer.Option(help="Training time of each run.")] = None,
@@ -49,7 +49,7 @@ def compare(
         str, typer.Option(help="Feature network: auto, fashion, judge, own:PATH, hf:ID.")
     ] = "auto",
     threads: Annotated[
-        int | None, typer.Option(help="CPU threads of every run and every drawing.")
+        int | None, typer.Option(help="CPU threads of every training run and of sampling.")
     ] = None,
     at_once: Annotated[
         int,
@@ -59,10 +59,10 @@ def compare(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change a key of every recipe."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Train recipes for equal minutes and measure them alike.
+    """Train recipes for equal time and compare them.
 
     Writes FOLDER/index.html, one page with plots and pictures, and FOLDER/report.json. Run the
     same command again to go on where it was stopped: nothing finished is done twice. Runs of

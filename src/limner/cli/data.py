@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from limner.cli import print_json
-from limner.cli.options import QuietOption, WorkersOption
+from limner.cli.options import JsonOption, QuietOption, WorkersOption
 
 if TYPE_CHECKING:
     from limner.data.store import Store
@@ -385,7 +385,7 @@ def show(
         int | None,
         typer.Option(min=0, help="Choose pictures at random [default: evenly spread]."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Print what a store holds, and draw a contact sheet of it."""
     import numpy as np

@@ -27,7 +27,9 @@ _Source = Annotated[
 ]
 _Threshold = Annotated[
     list[str] | None,
-    typer.Option(metavar="NAME=VALUE", help="Of a check, such as dark=0.2; may be given again."),
+    typer.Option(
+        metavar="NAME=VALUE", help="Threshold of a check, such as dark=0.2; may be given again."
+    ),
 ]
 _Holdout = Annotated[
     Path | None,
@@ -39,7 +41,7 @@ _Aligner = Annotated[
     str,
     typer.Option(
         metavar="MODEL",
-        help="What compares captions with pictures: PATH, hf:ID, shipped, or none.",
+        help="Model that compares captions with pictures: PATH, hf:ID, shipped, or none.",
     ),
 ]
 _Page = Annotated[Path | None, typer.Option(metavar="HTML", help="Write a page with the pictures.")]
@@ -105,7 +107,7 @@ def clean(
         ),
     ] = False,
     captioner: Annotated[
-        str, typer.Option(metavar="MODEL", help="That writes them: PATH, hf:ID or shipped.")
+        str, typer.Option(metavar="MODEL", help="Captioner to use: PATH, hf:ID or shipped.")
     ] = "shipped",
     holdout: _Holdout = None,
     aligner: _Aligner = "shipped",

@@ -1,4 +1,4 @@
-"""``limner edit``: parts of a picture are drawn anew."""
+"""``limner edit``: inpainting, outpainting, and editing by instructions."""
 
 from __future__ import annotations
 
@@ -8,13 +8,18 @@ from typing import Annotated
 import typer
 
 from limner.cli.caption import caption_of
-from limner.cli.options import DrawingCommand, JsonOption, LoadOptions, drawing_options, with_groups
+from limner.cli.options import (
+    CountOption,
+    DrawingCommand,
+    JsonOption,
+    LoadOptions,
+    SeedOption,
+    drawing_options,
+    with_groups,
+)
 from limner.cli.output import (
-    FormatOption,
-    OutOption,
-    QualityOption,
+    OutputOptions,
     drawing_progress,
-    output_beside,
     write_changed,
 )
 from limner.errors import DataError, UsageError
@@ -29,17 +34,18 @@ def register(app: typer.Typer) -> None:
 
 def edit(
     context: typer.Context,
-    picture: Annotated[Path, typer.Argument(help="A picture file; it stays as it is.")],
+    picture: Annotated[Path, typer.Argument(help="A picture file; it is not changed.")],
     *,
     mask: Annotated[
         Path | None,
         typer.Option(
-            help="A picture of the same size: what is transparent, else white, is drawn anew."
+            help="Mask of the same size; its transparent pixels, or else its white ones, are "
+            "replaced."
         ),
     ] = None,
     box: Annotated[
         str | None,
-        typer.Option(metavar="X,Y,W,H", help="The rectangle that is drawn anew, in pixels."),
+        typer.Option(metavar="X,Y,W,H", help="Rectangle to replace, in pixels."),
     ] = None,
     outpaint: Annotated[
         str | None,
@@ -48,8 +54,8 @@ def edit(
     prompt: Annotated[
         str | None,
         typer.Option(
-            help="What is to be there, or what the picture shows [default: what it is said to show "
-            "by its own record, else by the captioner]."
+            help="What to draw there, or what the whole picture shows [default: the prompt in its "
+            "record, or else a caption]."
         ),
     ] = None,
     instructions: Annotated[
@@ -61,19 +67,17 @@ def edit(
             "'remove the dog', 'at night'. May be given several times.",
         ),
     ] = None,
-    n: Annotated[int, typer.Option("--n", "-n", help="Pictures: seeds SEED, SEED+1, …")] = 1,
-    seed: Annotated[int | None, typer.Option(help="Seed of the first [default: random].")] = None,
-    out: OutOption = None,
-    kind: FormatOption = None,
-    quality: QualityOption = None,
+    n: CountOption = 1,
+    seed: SeedOption = None,
+    files: OutputOptions,
     as_json: JsonOption = False,
     use: LoadOptions,
 ) -> None:
-    """Draw parts of a picture anew, or change what it shows.
+    """Inpaint or extend a picture, or edit it by instructions.
 
-    All other pixels keep their bits. With --say the plan of a drawing is changed, and what is not
-    named stays as and where it is. Else the shipped model goes on with what is around the hole and,
-    with --prompt, puts things there; other models draw what the prompt says the picture shows.
+    All other pixels stay identical. The shipped model continues what is around the hole and, with
+    --prompt, draws things into it; other models need a prompt for the whole picture. With --say the
+    plan of a drawing is edited; whatever the instructions do not mention stays as it is.
 
     Examples:
         limner edit cat.png --box 20,20,80,60 --prompt "a red hat"
@@ -82,7 +86,7 @@ def edit(
         limner edit cat.png --say "make the cat blue" --say "add a hat"
     """
     rectangle, margins = _numbers("--box", box), _numbers("--outpaint", outpaint)
-    output = output_beside(picture, out, kind=kind, quality=quality, total=n)
+    output = files.output_beside(picture, total=n)
     options = drawing_options(context)
     if instructions:
         others = options | {"mask": mask, "box": box, "outpaint": outpaint, "prompt": prompt,

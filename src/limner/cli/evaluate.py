@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperCommand
 
 from limner.cli import print_json
-from limner.cli.options import DeviceOption, QuietOption, ThreadsOption, with_groups
+from limner.cli.options import DeviceOption, JsonOption, QuietOption, ThreadsOption, with_groups
 
 if TYPE_CHECKING:
     from limner.evaluation.part import EvaluationOptions, Subject
@@ -55,7 +55,8 @@ class PartOptions:
         list[Path] | None,
         typer.Option(
             metavar="STORE",
-            help="More stores that it was trained on, searched for memorised pictures (recall, "
+            help="More stores that the model was trained on, searched for memorised pictures "
+            "(recall, "
             "memorisation).",
         ),
     ] = None
@@ -68,7 +69,7 @@ class PartOptions:
     ] = None
     holdout: Annotated[
         Path | None,
-        typer.Option(metavar="STORE", help="Real pictures that it was not trained on."),
+        typer.Option(metavar="STORE", help="Held-out real pictures."),
     ] = None
     features: Annotated[
         str | None,
@@ -179,7 +180,7 @@ def evaluate(
     write_card: Annotated[
         bool, typer.Option("--write-card", help="Put the figures into the model file.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    as_json: JsonOption = False,
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
     quiet: QuietOption = False,

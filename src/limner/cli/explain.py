@@ -22,15 +22,15 @@ def register(app: typer.Typer) -> None:
 
 def explain(
     context: typer.Context,
-    prompt: Annotated[str, typer.Argument(help="What is drawn, in any language.")],
+    prompt: Annotated[str, typer.Argument(help="Prompt to draw, in any language.")],
     *,
-    seed: Annotated[int, typer.Option(help="Of the picture.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the picture.")] = 0,
     out: Annotated[
         Path | None,
         typer.Option(
             metavar="FOLDER",
-            help="Where index.html, the PNG files and explanation.json go; files of these names "
-            "are replaced [default: explained in the current folder].",
+            help="Folder for index.html, the PNG files and explanation.json, which are replaced "
+            "if they exist [default: explained in the current folder].",
         ),
     ] = None,
     store: Annotated[
@@ -53,7 +53,7 @@ def explain(
 
     Each word gets a heat map over the picture, and the picture is also drawn without the word. The
     nearest captions that the model knows and the nearest training pictures are shown beside them.
-    The page index.html shows all of it.
+    All of it is on the page index.html.
 
     Examples:
         limner explain "a red apple on a blue plate" --out apple

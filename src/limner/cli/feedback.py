@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from limner.cli import print_json
-from limner.cli.options import GalleryOptions, with_groups
+from limner.cli.options import GalleryOptions, JsonOption, with_groups
 from limner.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -44,10 +44,10 @@ def vote(
         ),
     ],
     *,
-    up: Annotated[bool, typer.Option("--up", help="It is liked.")] = False,
-    down: Annotated[bool, typer.Option("--down", help="It is not.")] = False,
+    up: Annotated[bool, typer.Option("--up", help="Vote the pictures up.")] = False,
+    down: Annotated[bool, typer.Option("--down", help="Vote the pictures down.")] = False,
     over: Annotated[
-        str | None, typer.Option(metavar="PICTURE", help="It is better than this one.")
+        str | None, typer.Option(metavar="PICTURE", help="Prefer the picture to this one.")
     ] = None,
     user: Annotated[str, typer.Option(help="Who votes on files.")] = "",
     votes: _VotesOption = _VOTES,
@@ -145,7 +145,7 @@ def train(
         str | None,
         typer.Option(help="Model file, or hf:ID [default: the shipped aligner]."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Learn what users like, for limner generate --prefer FILE.
 

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 _User = Annotated[
     str | None, typer.Option(help="Only pictures of this user [default: everybody's].")
 ]
-_Liked = Annotated[bool, typer.Option("--liked", help="Only what has a thumb up.")]
-_Count = Annotated[int, typer.Option("-n", "--count", min=1, max=100, help="How many.")]
+_Liked = Annotated[bool, typer.Option("--liked", help="Only pictures with a thumb up.")]
+_Count = Annotated[int, typer.Option("-n", "--count", min=1, max=100, help="Number of results.")]
 
 
 def register(app: typer.Typer) -> None:

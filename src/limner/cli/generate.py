@@ -30,11 +30,9 @@ from limner.cli.options import (
     with_groups,
 )
 from limner.cli.output import (
-    FormatOption,
-    OutOption,
+    OutputOptions,
     QualityOption,
     drawing_progress,
-    output_of,
 )
 from limner.errors import LimnerError, PromptError, UsageError
 from limner.generation.formats import PictureFormat, format_of
@@ -129,7 +127,7 @@ class ChoiceOptions:
 
     best_of: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Draw so many per prompt, and keep the --n best by score."),
+        typer.Option(metavar="N", help="Draw N per prompt, and keep the --n with the best scores."),
     ] = None
     prefer: PreferOption = None
     candidates: CandidatesOption = None
@@ -178,9 +176,7 @@ def generate(
     reference: ReferenceOption = None,
     rewrite: RewriteOption = None,
     base_url: BaseUrlOption = None,
-    out: OutOption = None,
-    kind: FormatOption = None,
-    quality: QualityOption = None,
+    files: OutputOptions,
     grid: Annotated[bool, typer.Option("--grid", help="Put all on one contact sheet.")] = False,
     captions: Annotated[
         bool, typer.Option("--captions", help="Put each prompt below its picture on the sheet.")
@@ -191,18 +187,18 @@ def generate(
     use: HubLoadOptions,
     quiet: QuietOption = False,
 ) -> None:
-    """Draw pictures of what the words say.
+    """Generate pictures from text.
 
-    Writes files and prints their names. Without --out each is named after its prompt and
-    seed, in the current folder, and no file is ever overwritten. A prompt that is refused is named
-    on stderr, the others are drawn, and the exit code is 2. With --rewrite the words that are
-    drawn are named there, too.
+    Writes files and prints their names. Without --out each file is named after its prompt and
+    seed, in the current folder, and no file is overwritten. A refused prompt is reported on
+    stderr, the others are drawn, and the exit code is 2. With --rewrite, the rewritten prompts are
+    printed there, too.
     """
     choice.check(n)
     asked = _read_prompts(prompts or [], source)
     total = len(asked.lines) * n
     options = drawing_options(context)
-    output = output_of(out, kind=kind, quality=quality, grid=grid, captions=captions, total=total)
+    output = files.output(total, grid=grid, captions=captions)
     if (signer := signing.signer()) is not None:
         signer.check_kind(output.kind)
         output = replace(output, signer=signer)
@@ -341,7 +337,7 @@ def info(
             help="Model file, run folder or name of a shipped model [default: the shipped model]."
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+    as_json: JsonOption = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the model card.")] = False,
 ) -> None:
     """Show a model file's data, licences, training and quality."""

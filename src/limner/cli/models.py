@@ -10,6 +10,7 @@ from typing import Annotated, Any, NamedTuple
 import typer
 
 from limner.cli import print_json, say
+from limner.cli.options import JsonOption
 from limner.errors import MissingExtraError, ModelFileError, UsageError
 
 
@@ -30,9 +31,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="models")
 
 
-def list_models(
-    *, as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False
-) -> None:
+def list_models(*, as_json: JsonOption = False) -> None:
     """List the models on disk with their sizes.
 
     Lists the shipped models, those in this folder and its run folders, and the hub's cache.

@@ -29,12 +29,14 @@ def morph(
         list[str], typer.Argument(help="Texts to walk between, in order; or one with --seeds.")
     ],
     *,
-    frames: Annotated[int, typer.Option(help="Pictures in all [2 to 1000].")] = 48,
-    fps: Annotated[int, typer.Option(min=1, max=50, help="Pictures a second.")] = 24,
-    seed: Annotated[int | None, typer.Option(help="Of all drawings [default: random].")] = None,
+    frames: Annotated[int, typer.Option(help="Number of frames [2 to 1000].")] = 48,
+    fps: Annotated[int, typer.Option(min=1, max=50, help="Frames per second.")] = 24,
+    seed: Annotated[
+        int | None, typer.Option(help="Seed of all drawings [default: random].")
+    ] = None,
     seeds: Annotated[
         str | None,
-        typer.Option(metavar="1,2,3", help="Seeds of one prompt that are walked between instead."),
+        typer.Option(metavar="1,2,3", help="Seeds to interpolate between, with one prompt."),
     ] = None,
     out: Annotated[
         Path, typer.Option(help="A .gif, .webp or .mp4 name (MP4: pip install 'limner[video]').")

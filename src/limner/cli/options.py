@@ -39,7 +39,7 @@ ReferenceOption = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="A picture to draw after: in its style, or as the model learned from references.",
+        help="Reference picture: its style is used, or what the model was trained to take from it.",
     ),
 ]
 RewriteOption = Annotated[
@@ -47,19 +47,19 @@ RewriteOption = Annotated[
     typer.Option(
         "--rewrite",
         metavar="REWRITER",
-        help="Draw other words than the prompt's, which are shown and recorded: rules; "
+        help="Rewrite prompts first, which is shown and recorded: rules; "
         "openai:MODEL, a model behind an OpenAI-compatible endpoint, its key in OPENAI_API_KEY; "
         "hf:PATH_OR_ID, a language model of transformers or a .gguf file.",
     ),
 ]
 BaseUrlOption = Annotated[
-    str | None, typer.Option(help="Of the endpoint of openai:MODEL [default: OpenAI's].")
+    str | None, typer.Option(help="Base URL of the endpoint of openai:MODEL [default: OpenAI's].")
 ]
 PreferOption = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="Preferences of limner feedback train: draw candidates, keep what is liked best.",
+        help="File made by limner feedback train: draw candidates, keep those it scores best.",
     ),
 ]
 CandidatesOption = Annotated[
@@ -67,17 +67,30 @@ CandidatesOption = Annotated[
     typer.Option(min=1, max=1024, help="Pictures drawn per prompt [default: 8 for each kept]."),
 ]
 UserOption = Annotated[
-    str | None, typer.Option(help="Whose taste of --prefer [default: what all users share].")
+    str | None,
+    typer.Option(
+        help="User whose preferences --prefer applies [default: those shared by all users]."
+    ),
 ]
 KeepDaysOption = Annotated[
-    float | None, typer.Option(min=0, help="Days that pictures stay in the gallery.")
+    float | None,
+    typer.Option(min=0, help="Days after which pictures without a thumb up are deleted."),
 ]
 KeepBytesOption = Annotated[
-    int | None, typer.Option(min=0, help="Bytes of all pictures in the gallery.")
+    int | None,
+    typer.Option(
+        min=0, help="Most bytes of all pictures in the gallery; the oldest are deleted first."
+    ),
+]
+CountOption = Annotated[int, typer.Option("--n", "-n", help="Pictures: seeds SEED, SEED+1, …")]
+SeedOption = Annotated[
+    int | None, typer.Option(help="Seed of the first picture [default: random].")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 WorkersOption = Annotated[int, typer.Option(min=1, help="Processes that decode.")]
+JsonLinesOption = Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
+ErrorsOnlyOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 
 
 @dataclass(frozen=True)
@@ -108,7 +121,7 @@ class HubLoadOptions(LoadOptions):
     ] = None
     low_memory: Annotated[
         bool,
-        typer.Option("--low-memory", help="A model of the hub takes less memory and more time."),
+        typer.Option("--low-memory", help="Use less memory and more time for a model of the hub."),
     ] = False
 
     @property
@@ -191,7 +204,7 @@ class SigningOptions:
         typer.Option(
             "--c2pa",
             metavar="CERT.pem",
-            help="Sign files with a C2PA manifest: the certificate, and those above it.",
+            help="Sign files with a C2PA manifest, with this certificate chain.",
         ),
     ] = None
     c2pa_key: Annotated[

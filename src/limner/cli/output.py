@@ -21,13 +21,6 @@ if TYPE_CHECKING:
     from limner.generation.picture import Picture
     from limner.generation.provenance import ContentSigner
 
-OutOption = Annotated[
-    str | None,
-    typer.Option(
-        help="A .png, .webp, .jpg, .svg or .ico name, or a folder for 0000.png, 0001.png, … and a "
-        "manifest."
-    ),
-]
 FormatOption = Annotated[
     PictureFormat | None,
     typer.Option("--format", help="Format of the files [default: by the ending of --out, or png]."),
@@ -153,68 +146,81 @@ def names_file(out: str | None) -> bool:
     )
 
 
-def output_of(
-    out: str | None,
-    *,
-    kind: PictureFormat | None,
-    quality: int | None,
-    grid: bool,
-    captions: bool,
-    total: int,
-) -> Output:
-    """Where pictures go, by the options of a command.
+@dataclass(frozen=True)
+class OutputOptions:
+    """Which files a command writes its pictures to."""
 
-    Args:
-        out: a file or folder; None for names in the current folder.
-        kind: format that was asked for.
-        quality: of JPEG and WebP.
-        grid: whether all are on one sheet.
-        captions: whether prompts stand on it.
-        total: pictures.
+    out: Annotated[
+        str | None,
+        typer.Option(
+            help="A .png, .webp, .jpg, .svg or .ico name, or a folder for 0000.png, 0001.png, … "
+            "and a manifest."
+        ),
+    ] = None
+    kind: FormatOption = None
+    quality: QualityOption = None
 
-    Raises:
-        UsageError: the options do not fit together, or it cannot be written there.
-    """
-    if out == "-":
-        raise UsageError("pictures are not written to standard output: give --out a file or folder")
-    path, is_folder = None if out is None else Path(out), out is not None and not names_file(out)
-    if path is not None and not is_folder:
-        meant = format_of(path)
-        if kind not in (None, meant):
-            raise UsageError(f"{path.name!r} is a {meant} by its ending: leave --format out")
-        kind = meant
-    kind = kind or PictureFormat.PNG
-    if quality is not None and kind not in (PictureFormat.JPEG, PictureFormat.WEBP):
-        raise UsageError(f"{kind} has no quality: leave --quality out")
-    if captions and not grid:
-        raise UsageError("captions stand on a contact sheet: add --grid")
-    if grid and kind in (PictureFormat.SVG, PictureFormat.ICO):
-        raise UsageError(f"a contact sheet cannot be an {kind}: choose --format png, webp or jpeg")
-    if path is not None and not is_folder:
-        if total > 1 and not grid:
+    @property
+    def names_file(self) -> bool:
+        """Whether ``--out`` names one file, not a folder."""
+        return self.out is not None and not (
+            self.out.endswith(("/", "\\")) or Path(self.out).is_dir() or not Path(self.out).suffix
+        )
+
+    def output(self, total: int, *, grid: bool = False, captions: bool = False) -> Output:
+        """Where pictures go.
+
+        Args:
+            total: number of pictures.
+            grid: whether all are on one contact sheet.
+            captions: whether their prompts are printed on it.
+
+        Raises:
+            UsageError: the options do not fit together, or the files cannot be written.
+        """
+        if self.out == "-":
             raise UsageError(
-                f"{total} pictures do not fit in {path.name}: name a folder, "
-                f"as in --out {path.stem}/, or add --grid"
+                "pictures are not written to standard output: give --out a file or folder"
             )
-        check_writable(path, UsageError)
-    elif path is not None and path.exists() and not path.is_dir():
-        raise UsageError(f"cannot write into {path}: it is not a folder")
-    return Output(path, is_folder, grid, captions, total, kind, quality)
+        path = None if self.out is None else Path(self.out)
+        is_folder = path is not None and not self.names_file
+        kind = self.kind
+        if path is not None and not is_folder:
+            meant = format_of(path)
+            if kind not in (None, meant):
+                raise UsageError(f"{path.name!r} is a {meant} by its ending: leave --format out")
+            kind = meant
+        kind = kind or PictureFormat.PNG
+        if self.quality is not None and kind not in (PictureFormat.JPEG, PictureFormat.WEBP):
+            raise UsageError(f"{kind} has no quality: leave --quality out")
+        if captions and not grid:
+            raise UsageError("captions stand on a contact sheet: add --grid")
+        if grid and kind in (PictureFormat.SVG, PictureFormat.ICO):
+            raise UsageError(
+                f"a contact sheet cannot be an {kind}: choose --format png, webp or jpeg"
+            )
+        if path is not None and not is_folder:
+            if total > 1 and not grid:
+                raise UsageError(
+                    f"{total} pictures do not fit in {path.name}: name a folder, "
+                    f"as in --out {path.stem}/, or add --grid"
+                )
+            check_writable(path, UsageError)
+        elif path is not None and path.exists() and not path.is_dir():
+            raise UsageError(f"cannot write into {path}: it is not a folder")
+        return Output(path, is_folder, grid, captions, total, kind, self.quality)
 
+    def output_beside(self, picture: Path, total: int) -> Output:
+        """:meth:`output` of a command that changes a picture, whose own file is never replaced.
 
-def output_beside(
-    picture: Path, out: str | None, *, kind: PictureFormat | None, quality: int | None, total: int
-) -> Output:
-    """:func:`output_of` for a command that changes a picture, whose own file is never replaced.
-
-    Raises:
-        UsageError: besides, ``out`` names the picture itself.
-    """
-    output = output_of(out, kind=kind, quality=quality, grid=False, captions=False, total=total)
-    target = output.target
-    if target and target.exists() and picture.exists() and target.samefile(picture):
-        raise UsageError(f"{picture} is not replaced: give --out another name")
-    return replace(output, changes=picture)
+        Raises:
+            UsageError: also if ``--out`` names the picture itself.
+        """
+        output = self.output(total)
+        target = output.target
+        if target and target.exists() and picture.exists() and target.samefile(picture):
+            raise UsageError(f"{picture} is not replaced: give --out another name")
+        return replace(output, changes=picture)
 
 
 @contextmanager

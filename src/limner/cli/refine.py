@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,14 +11,19 @@ from limner.cli import print_json, say
 from limner.cli.options import (
     DrawingCommand,
     HubLoadOptions,
+    JsonOption,
     QuietOption,
     ReferenceOption,
+    SeedOption,
     drawing_options,
     with_groups,
 )
-from limner.cli.output import FormatOption, OutOption, QualityOption, output_of
+from limner.cli.output import OutputOptions
 from limner.errors import DataError, UsageError
 from limner.improve.budgets import BUDGET, MOST_BUDGET, TARGET, check_refined
+
+if TYPE_CHECKING:
+    from limner.improve.refinement import Refinement
 
 
 def register(app: typer.Typer) -> None:
@@ -34,14 +39,10 @@ def refine(
     ] = None,
     *,
     budget: Annotated[
-        int, typer.Option(help=f"Pictures drawn at most, 1 to {MOST_BUDGET}.")
+        int, typer.Option(help=f"Most pictures to draw, 1 to {MOST_BUDGET}.")
     ] = BUDGET,
-    target: Annotated[
-        float, typer.Option(help="Score from which on a picture is good enough, up to 1.")
-    ] = TARGET,
-    seed: Annotated[
-        int | None, typer.Option(help="Of the first picture [default: random].")
-    ] = None,
+    target: Annotated[float, typer.Option(help="Score at which to stop, up to 1.")] = TARGET,
+    seed: SeedOption = None,
     reference: ReferenceOption = None,
     trace: Annotated[
         Path | None,
@@ -50,19 +51,17 @@ def refine(
             help="Write a page with every picture, its scores, what was changed and why.",
         ),
     ] = None,
-    out: OutOption = None,
-    kind: FormatOption = None,
-    quality: QualityOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    files: OutputOptions,
+    as_json: JsonOption = False,
     use: HubLoadOptions,
     quiet: QuietOption = False,
 ) -> None:
     """Draw, score, change what is wrong, and draw again.
 
-    Each thing of the prompt is looked for in the picture; its number, colour and place are checked.
-    Whatever is wrong is changed: the seed, the variety, the plan, the words or the guidance, and a
-    flow may start from the best picture so far. The best picture is written; 'limner replay' draws
-    it again.
+    Each thing of the prompt is searched for in the picture, and its number, colour and position are
+    checked. If something is wrong, another picture is drawn with another seed, variety, plan,
+    prompt or guidance; a flow may start from the best picture so far. The best picture is written;
+    'limner replay' draws it again.
 
     Examples:
         limner refine "three red apples on a blue plate" --out apples.png
@@ -70,31 +69,26 @@ def refine(
         limner refine --reference photo.png
     """
     options = drawing_options(context)
-    output = output_of(out, kind=kind, quality=quality, grid=False, captions=False, total=1)
+    output = files.output(1)
     if trace is not None and (trace.suffix.lower() not in (".html", ".htm") or trace.is_dir()):
         raise UsageError(f"the trace is a page: give {str(trace)!r} the ending .html")
     from limner.files import check_writable, whole_file
-    from limner.generation.prompts import quoted
     from limner.improve.refine import Refiner
-    from limner.improve.trace import pictures_said, refinement_as_json, trace_page
+    from limner.improve.trace import refinement_as_json, trace_page
     from limner.progress import progress
 
     check_writable(trace, DataError)
     check_refined(budget, target)
     if prompt is None and reference is None:
         raise UsageError("there is nothing to refine: give a prompt, or a picture by --reference")
-    generator = use.load()
-    refiner = Refiner(generator)
+    refiner = Refiner(use.load())
     with progress(budget, "refining", quiet, "pictures") as bar:
         found = refiner.refine(
             prompt, budget=budget, target=target, seed=seed, reference=reference,
             on_progress=lambda done: bar.reach(done, budget), **options,
         )  # fmt: skip
     if found.caption and not as_json:
-        say(
-            "reference",
-            f"it is read as {quoted(found.caption)}; give a prompt to draw another thing",
-        )
+        _print_caption(found.caption)
     entries = output.told(iter([found.picture]), [None], as_json=as_json)
     if trace is not None:
         with whole_file(trace, DataError) as part:
@@ -103,7 +97,21 @@ def refine(
             print(trace.as_posix())
     if as_json:
         print_json({**entries[0], "trace": trace and trace.as_posix()} | refinement_as_json(found))
-        return
+    else:
+        _print_outcome(found, target)
+
+
+def _print_caption(caption: str) -> None:
+    """Print the caption that a reference picture was given, which is what is drawn."""
+    from limner.generation.prompts import quoted
+
+    say("reference", f"it is read as {quoted(caption)}; give a prompt to draw another thing")
+
+
+def _print_outcome(found: Refinement, target: float) -> None:
+    """Print what the best picture still lacks, its score, and whether that reaches the target."""
+    from limner.improve.trace import pictures_said
+
     best = found.best
     for check in best.score.failed:
         say("hint", f"{check.wanted}: {check.seen}")

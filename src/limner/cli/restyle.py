@@ -10,19 +10,17 @@ import typer
 from limner.cli.caption import caption_of
 from limner.cli.options import (
     ChangingCommand,
+    CountOption,
     JsonOption,
     LoadOptions,
     ReferenceOption,
+    SeedOption,
     drawing_options,
     with_groups,
 )
 from limner.cli.output import (
-    FormatOption,
-    OutOption,
-    QualityOption,
+    OutputOptions,
     drawing_progress,
-    names_file,
-    output_beside,
     write_changed,
 )
 from limner.errors import DataError, UsageError
@@ -31,9 +29,7 @@ if TYPE_CHECKING:
     from limner.generation.records import Record
     from limner.generation.source_pictures import SourcePicture
 
-_Picture = Annotated[Path, typer.Argument(help="A picture file; it stays as it is.")]
-_Count = Annotated[int, typer.Option("--n", "-n", help="Pictures: seeds SEED, SEED+1, …")]
-_Seed = Annotated[int | None, typer.Option(help="Seed of the first [default: random].")]
+_Picture = Annotated[Path, typer.Argument(help="A picture file; it is not changed.")]
 _TOUCH, _HALF, _VARIATIONS = 0.3, 0.5, 4
 
 
@@ -56,10 +52,8 @@ def vary(
             help="Pictures: seeds SEED, SEED+1, … [default: 4, and 1 where --out names a file].",
         ),
     ] = None,
-    seed: _Seed = None,
-    out: OutOption = None,
-    kind: FormatOption = None,
-    quality: QualityOption = None,
+    seed: SeedOption = None,
+    files: OutputOptions,
     as_json: JsonOption = False,
     use: LoadOptions,
 ) -> None:
@@ -72,8 +66,8 @@ def vary(
         limner vary cat.png -n 4 --out cats/
         limner vary photo.jpg --strength 0.7
     """
-    n = n or (1 if names_file(out) else _VARIATIONS)
-    output = output_beside(picture, out, kind=kind, quality=quality, total=n)
+    n = n or (1 if files.names_file else _VARIATIONS)
+    output = files.output_beside(picture, total=n)
     options = drawing_options(context)
     if options["strength"] is None:
         options["strength"] = _TOUCH
@@ -103,16 +97,14 @@ def restyle(
     prompt: Annotated[
         str | None,
         typer.Option(
-            help="What it is to show [default: what it shows, by its own record or the captioner; "
-            "the shipped model then changes the style alone]."
+            help="What the result shows [default: the prompt in the picture's record or a caption; "
+            "the shipped model then changes only the style]."
         ),
     ] = None,
     reference: ReferenceOption = None,
-    n: _Count = 1,
-    seed: _Seed = None,
-    out: OutOption = None,
-    kind: FormatOption = None,
-    quality: QualityOption = None,
+    n: CountOption = 1,
+    seed: SeedOption = None,
+    files: OutputOptions,
     as_json: JsonOption = False,
     use: LoadOptions,
 ) -> None:
@@ -126,7 +118,7 @@ def restyle(
         limner restyle apple.png --prompt "a car" --strength 0.5
         limner restyle cat.png --reference palette.png
     """
-    output = output_beside(picture, out, kind=kind, quality=quality, total=n)
+    output = files.output_beside(picture, total=n)
     options = drawing_options(context)
     if options["strength"] is None:
         options["strength"] = _HALF

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from limner.cli import print_json, printable, say
-from limner.cli.options import DeviceOption, JsonOption, QuietOption
+from limner.cli.options import DeviceOption, JsonLinesOption, JsonOption, QuietOption
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,9 +65,11 @@ def search(
     text: Annotated[str | None, typer.Argument(help="Words, in any language.")] = None,
     *,
     image: Annotated[
-        Path | None, typer.Option(help="A picture instead of words: what is most like it.")
+        Path | None, typer.Option(help="Search by a picture instead of words.")
     ] = None,
-    count: Annotated[int, typer.Option("-n", "--count", min=1, max=1000, help="How many.")] = 12,
+    count: Annotated[
+        int, typer.Option("-n", "--count", min=1, max=1000, help="Number of results.")
+    ] = 12,
     out: Annotated[
         Path | None, typer.Option(help="Write a contact sheet of what was found to this PNG.")
     ] = None,
@@ -120,7 +122,7 @@ def classify(
         ),
     ],
     aligner: _Aligner = "shipped",
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
+    as_json: JsonLinesOption = False,
     device: DeviceOption = "cpu",
 ) -> None:
     """Classify pictures by the texts that match them best.

@@ -52,7 +52,9 @@ class ListeningOptions:
     ] = False
     root_path: Annotated[
         str,
-        typer.Option(metavar="PATH", help="Below which a reverse proxy serves it, as in /limner."),
+        typer.Option(
+            metavar="PATH", help="Path prefix under which a reverse proxy serves it, as in /limner."
+        ),
     ] = ""
 
     def settings(self) -> Listening:
@@ -69,7 +71,7 @@ class KeepingOptions(GalleryOptions):
     """Where what is drawn is kept, and how much of it."""
 
     no_gallery: Annotated[
-        bool, typer.Option("--no-gallery", help="Keep nothing of what is drawn.")
+        bool, typer.Option("--no-gallery", help="Do not keep pictures in a gallery.")
     ] = False
     keep_days: KeepDaysOption = None
     keep_bytes: KeepBytesOption = 10_000_000_000
@@ -85,17 +87,15 @@ class KeepingOptions(GalleryOptions):
 class ModerationOptions:
     """What is looked for, and what is done about it."""
 
-    moderation: Annotated[
-        Mode, typer.Option(help="What is done about unsafe words in prompts.")
-    ] = Mode.OFF
+    moderation: Annotated[Mode, typer.Option(help="How to handle unsafe words in prompts.")] = (
+        Mode.OFF
+    )
     moderate_pictures: Annotated[
-        Mode, typer.Option(help="What is done about unsafe pictures, sent or drawn.")
+        Mode, typer.Option(help="How to handle unsafe pictures, uploaded or drawn.")
     ] = Mode.OFF
     moderated: Annotated[
         list[Category] | None,
-        typer.Option(
-            help="A category that counts; may be given again [default: all but profanity]."
-        ),
+        typer.Option(help="Category to moderate; may be given again [default: all but profanity]."),
     ] = None
 
     def settings(self) -> Moderation:
@@ -110,10 +110,11 @@ class LogOptions:
     """What is said of each request."""
 
     log_format: Annotated[
-        Literal["text", "json"], typer.Option(help="Of the lines on stderr, one a request.")
+        Literal["text", "json"],
+        typer.Option(help="Format of the log on stderr, one line per request."),
     ] = "text"
     log_prompts: Annotated[
-        bool, typer.Option("--log-prompts", help="Say in them what was asked for.")
+        bool, typer.Option("--log-prompts", help="Include prompts in the log.")
     ] = False
 
 
@@ -130,15 +131,20 @@ def serve(
         float | None,
         typer.Option(
             min=0,
-            help="Gigabytes that models take; the one used least recently is unloaded for "
-            "another. Not given: without bound.",
+            help="Gigabytes that loaded models may take; the least recently used one is "
+            "unloaded [default: no limit].",
         ),
     ] = None,
     listening: ListeningOptions,
     most_waiting: Annotated[
-        int, typer.Option(min=1, help="Pictures that may wait; more are refused for a while.")
+        int,
+        typer.Option(
+            min=1, help="Longest queue, in pictures; further requests are refused with 429."
+        ),
     ] = 256,
-    most_seconds: Annotated[float, typer.Option(min=1, help="That a request may take.")] = 300.0,
+    most_seconds: Annotated[
+        float, typer.Option(min=1, help="Time limit of a request in seconds.")
+    ] = 300.0,
     index: Annotated[
         Path | None,
         typer.Option(help="Index of pictures to search, made by 'limner index'."),
@@ -147,7 +153,7 @@ def serve(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="What users like, made by 'limner feedback train': for requests with prefer.",
+            help="File made by 'limner feedback train', for requests with prefer.",
         ),
     ] = None,
     keeping: KeepingOptions,
@@ -171,7 +177,7 @@ def serve(
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
 ) -> None:
-    """Serve a page that draws while one types, and the Images API.
+    """Serve the Images API, and a web page that draws as you type.
 
     The page is at http://HOST:PORT. Applications that draw through the Images API draw with limner
     when their base address is http://HOST:PORT/v1; what it takes is described at /openapi.json.

@@ -48,14 +48,14 @@ def draw_set(
     ] = None,
     avoid_duplicates: Annotated[
         bool,
-        typer.Option("--avoid-duplicates", help="Draw otherwise what looks like one before it."),
+        typer.Option(
+            "--avoid-duplicates", help="Draw a name differently if it looks like an earlier one."
+        ),
     ] = False,
     by_name: Annotated[
-        bool, typer.Option("--by-name", help="Call the files as what they show, not by the lines.")
+        bool, typer.Option("--by-name", help="Name the files after the names, not by line number.")
     ] = False,
-    svg: Annotated[
-        bool, typer.Option("--svg", help="Write each as an SVG, too, beside its picture.")
-    ] = False,
+    svg: Annotated[bool, typer.Option("--svg", help="Also write each picture as an SVG.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="Seed of all pictures.")] = 0,
     kind: FormatOption = None,
     as_json: JsonOption = False,
@@ -64,11 +64,11 @@ def draw_set(
 ) -> None:
     """Draw a list of names in one style, palette and size.
 
-    What the model has no drawing of in the --style is redrawn in it; all get one size, one
-    palette, and one width of lines where the style has such. Give the same command again to go on
-    where it was interrupted. With --avoid-duplicates a name whose drawing looks like one before it
-    is drawn after another style's drawing, with another seed or from the nearest known name, and
-    the command says so. A name that cannot be drawn is in failed.jsonl, and the exit code is 2.
+    A name that the model has no drawing of in the --style is redrawn in it from another style. All
+    get one size and one palette, and one line width if the style has lines. Give the same command
+    again to resume an interrupted run. With --avoid-duplicates a name whose drawing looks like an
+    earlier one is drawn from another style, with another seed or as the nearest known name, and
+    that is reported. Names that cannot be drawn are in failed.jsonl, and the exit code is then 2.
     """
     options = drawing_options(context)
     style = options.pop("style")

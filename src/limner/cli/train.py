@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from limner.cli.options import ErrorsOnlyOption
+
 if TYPE_CHECKING:
     from limner.training.recipe import Recipe
 
@@ -44,11 +46,11 @@ def train(  # noqa: PLR0917 - typer reads the options from the signature
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the whole resolved recipe and exit.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
+    quiet: ErrorsOnlyOption = False,
     preferences: Annotated[
         Path | None,
         typer.Option(
-            "--preferences", metavar="FILE", help="Votes that the model of --from learns from, too."
+            "--preferences", metavar="FILE", help="Votes to fine-tune the model of --from on."
         ),
     ] = None,
     init: Annotated[

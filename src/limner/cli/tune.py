@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from limner.cli.options import ErrorsOnlyOption
+
 
 def tune(  # noqa: PLR0917 - typer reads the options from the signature
     recipe: Annotated[
@@ -28,14 +30,16 @@ def tune(  # noqa: PLR0917 - typer reads the options from the signature
     minutes: Annotated[
         float, typer.Option("--minutes", help="Of the whole search, over all resumes.")
     ] = 60.0,
-    trials: Annotated[int | None, typer.Option("--trials", help="Most trials.")] = None,
+    trials: Annotated[
+        int | None, typer.Option("--trials", help="Maximal number of trials.")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Folder of the search.")
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the search in the folder.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
+    quiet: ErrorsOnlyOption = False,
 ) -> None:
     """Search hyper-parameters of a recipe by many short runs.
 

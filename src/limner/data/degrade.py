@@ -14,8 +14,9 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from PIL import Image
 
+from limner.arrays import Floats
 from limner.errors import UsageError
-from limner.vision.resampling import Floats, filtered
+from limner.vision.resampling import filtered
 
 SCALES = (1, 2, 4)
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)[:, None, None]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from limner.vision.resampling import Floats
+from limner.arrays import Floats
 
 _SMALLEST, _LARGEST = 2.5, 64.0
 _SHAPES = 40

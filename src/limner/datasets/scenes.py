@@ -12,12 +12,13 @@ from typing import Unpack
 import numpy as np
 from numpy.typing import NDArray
 
+from limner.arrays import Floats
 from limner.data.store import Caption, Store, heaviest
 from limner.data.writer import StoreWriter, Writing
 from limner.errors import DataError
 from limner.scenes.backgrounds import BACKGROUNDS
 from limner.scenes.colours import COLOURS, recolour, to_rgb
-from limner.scenes.cutout import Floats, cut_out, is_recoloured, place, to_pixels
+from limner.scenes.cutout import cut_out, is_recoloured, place, to_pixels
 from limner.scenes.phrasebook import BOOKS
 from limner.scenes.scene import (
     SCENE_COLOURS,

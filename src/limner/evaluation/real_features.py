@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from limner.arrays import Indices
 from limner.data.store import Store
 from limner.errors import DataError
 from limner.metrics.features import FeatureNetwork
@@ -31,8 +31,6 @@ from limner.text.disk import default_cache_dir
 VERSION = 2
 """Of what is cached; raised where the same pictures could give other numbers."""
 BATCH = 512
-
-Rows = NDArray[np.int64]
 
 
 @dataclass
@@ -109,12 +107,12 @@ def cached(
     return made
 
 
-def _of(what: str, store: Store, rows: Rows, *more: str) -> str:
+def _of(what: str, store: Store, rows: Indices, *more: str) -> str:
     chosen = hashlib.sha256(np.ascontiguousarray(rows).tobytes()).hexdigest()[:16]
     return "/".join([what, store.fingerprint, chosen, *more])
 
 
-def features_of_rows(store: Store, rows: Rows, network: FeatureNetwork) -> tuple[Tensor, Tensor]:
+def features_of_rows(store: Store, rows: Indices, network: FeatureNetwork) -> tuple[Tensor, Tensor]:
     """Features ``(N, D)`` and log-probabilities ``(N, K)`` of some pictures of a store."""
 
     def extract() -> dict[str, Tensor]:
@@ -130,7 +128,7 @@ def features_of_rows(store: Store, rows: Rows, network: FeatureNetwork) -> tuple
 
 
 def gaussian_of_rows(
-    store: Store, rows: Rows, network: FeatureNetwork, features: Tensor | None = None
+    store: Store, rows: Indices, network: FeatureNetwork, features: Tensor | None = None
 ) -> Gaussian:
     """Mean and covariance of some pictures' features, with the root of the covariance.
 
@@ -151,7 +149,7 @@ def gaussian_of_rows(
 
 
 def manifold_of_rows(
-    store: Store, rows: Rows, features: Tensor, network: FeatureNetwork
+    store: Store, rows: Indices, features: Tensor, network: FeatureNetwork
 ) -> Manifold:
     """The manifold of some pictures with these features ``(N, D)``."""
 
@@ -162,7 +160,7 @@ def manifold_of_rows(
     return Manifold(features, {int(k): radii for k, radii in found.items()})
 
 
-def threshold_of_rows(store: Store, source: Store, rows: Rows, mosaics: Tensor) -> Threshold:
+def threshold_of_rows(store: Store, source: Store, rows: Indices, mosaics: Tensor) -> Threshold:
     """How close real pictures, of the store or of another, come to those of the store."""
 
     def measure() -> dict[str, Tensor]:

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from limner.arrays import Floats
 from limner.data.store import Store
 from limner.evaluation.named_drawings import NamedDrawings
-from limner.scenes.cutout import Floats, cut_out, place, to_pixels
+from limner.scenes.cutout import cut_out, place, to_pixels
 from limner.scenes.layout import arrange
 
 _STREAM = 79

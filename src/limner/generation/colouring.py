@@ -13,8 +13,8 @@ from functools import cached_property
 from typing import cast
 
 import numpy as np
-from numpy.typing import NDArray
 
+from limner.arrays import Pixels
 from limner.data.pictures import whole
 from limner.errors import PromptError
 from limner.generation.generator import load
@@ -33,8 +33,6 @@ from limner.vision.colouring import (
     with_colours,
 )
 from limner.vision.pixels import to_tensor, to_uint8
-
-Pixels = NDArray[np.uint8]
 
 _MOST = 40
 """Drawings of a thing that lend their colours."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from limner.arrays import Floats, Pixels
 from limner.generation.prompts import warn
 from limner.scenes.colours import (
     COLOURS,
@@ -20,13 +20,11 @@ from limner.scenes.colours import (
     shows_colour,
     whitened,
 )
-from limner.scenes.cutout import Floats, cut_out_drawn, is_recoloured, is_rim_recoloured
+from limner.scenes.cutout import cut_out_drawn, is_recoloured, is_rim_recoloured
 from limner.scenes.matte import Matte, matte_of
 from limner.scenes.shapes import face_of
 from limner.scenes.surroundings import water_in
 from limner.scenes.top_colours import top_recoloured
-
-Pixels = NDArray[np.uint8]
 
 
 class DrawnThing(NamedTuple):

@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
+from limner.arrays import Floats
 from limner.generation.drawn_things import DrawnThing, plainly, tinted, wholly
 from limner.generation.finishing import at_size
 from limner.generation.partial_drawing import Numbered, PartialDrawing
@@ -31,7 +32,7 @@ from limner.generation.scene_drawing import (
 )
 from limner.scenes.actors import Actor, Spot
 from limner.scenes.colours import COLOURS
-from limner.scenes.cutout import Floats, paste_box, to_image
+from limner.scenes.cutout import paste_box, to_image
 from limner.scenes.landscape import Prop, lighting_of, paint, room_of, veil
 from limner.scenes.lighting import Lighting
 from limner.scenes.matte import matte_of

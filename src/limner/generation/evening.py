@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from limner.arrays import Floats, Pixels
 from limner.errors import UsageError
 from limner.generation.restyle import redraw
 from limner.generation.styles import (
     Kind,
-    Pixels,
     StyleProfile,
     clusters,
     flatness,
@@ -26,7 +26,7 @@ from limner.generation.styles import (
     stroke,
     to_oklab,
 )
-from limner.scenes.cutout import Floats, colours_of, place, to_pixels, without_background
+from limner.scenes.cutout import colours_of, place, to_pixels, without_background
 
 OPTICAL_SIZE, LONGEST = 0.66, 0.86
 """Square root of the area of a thing, and the most of its longer side, as shares of the side."""

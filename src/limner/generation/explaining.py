@@ -21,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from limner.arrays import Floats
 from limner.data.store import Store
 from limner.errors import UsageError
 from limner.generation.copies import COPY_DISTANCE
@@ -56,7 +57,6 @@ _BARE_ARTICLE = re.compile(
 )
 """*A* and *and* where the noun between them was taken out: of *a cat and a dog* a dog is left."""
 _LEFT_BEHIND = re.compile(r"\s+(?=[,.;:!?])|(?<=\s)\s+")
-Floats = NDArray[np.float32]
 
 
 class MapSource(StrEnum):

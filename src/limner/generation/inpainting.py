@@ -21,11 +21,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from limner.arguments import whole
+from limner.arrays import Floats, Mask, Pixels
 from limner.data.pictures import PictureError, read_still
 from limner.errors import DataError, UsageError
 from limner.generation.partial_drawing import Inpainted, PartialDrawing
 from limner.models.rows import KnownPixels
-from limner.scenes.cutout import Floats, cut_out_drawn, resize
+from limner.scenes.cutout import cut_out_drawn, resize
 from limner.text.base import TextFeatures
 from limner.vision.flat_colours import coloured_in
 from limner.vision.images import PictureLike, image_or_file, on_white
@@ -33,9 +34,6 @@ from limner.vision.patches import filled
 from limner.vision.pixels import to_tensor
 from limner.vision.resampling import resample
 from limner.vision.symmetry import mirrored
-
-Pixels = NDArray[np.uint8]
-Mask = NDArray[np.bool_]
 
 MOST_PIXELS = 64_000_000
 """Of a picture that is edited."""

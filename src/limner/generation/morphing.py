@@ -22,13 +22,12 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
+from limner.arrays import Pixels
 from limner.metrics.structure import structure_agreement
 from limner.scenes.cutout import without_background
 from limner.vision.images import on_white
 from limner.vision.pixels import to_tensor
 from limner.vision.resampling import fitted, resized
-
-Pixels = NDArray[np.uint8]
 
 _SIDE, _GRID = 48, 10
 """Of the pictures that are brought on each other, and of the map between them."""

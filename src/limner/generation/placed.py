@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from limner.arrays import Floats
 from limner.scenes.actors import Spot
-from limner.scenes.cutout import Floats, paste_box, resize, without_background
+from limner.scenes.cutout import paste_box, resize, without_background
 
 
 @dataclass(eq=False)

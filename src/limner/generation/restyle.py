@@ -14,10 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
+from limner.arrays import Floats, Mask, Pixels
 from limner.generation.styles import (
     Kind,
-    Masks,
-    Pixels,
     StyleProfile,
     clusters,
     flatness,
@@ -28,7 +27,7 @@ from limner.generation.styles import (
     stroke,
     to_oklab,
 )
-from limner.scenes.cutout import Floats, resize, without_background
+from limner.scenes.cutout import resize, without_background
 
 _SCALE = 2
 """Pixels painted for each of the result's, along one side, so that edges are smooth."""
@@ -128,7 +127,7 @@ def restyled(pixels: Pixels, style: StyleProfile, strength: float) -> Pixels:
     return found[lines : lines + height, columns : columns + width]
 
 
-def _areas(pixels: Pixels, thing: Masks, style: StyleProfile) -> _Areas:
+def _areas(pixels: Pixels, thing: Mask, style: StyleProfile) -> _Areas:
     """A drawing cut into areas, ``_SCALE`` times as large.
 
     They are fewer and smoother where wide lines are drawn around them.
@@ -151,7 +150,7 @@ def _areas(pixels: Pixels, thing: Masks, style: StyleProfile) -> _Areas:
     return _Areas(found, colours, (held / max(held.sum(), 1)).astype(np.float32))
 
 
-def _inner_lines(areas: _Areas, width: float, most: float) -> Masks:
+def _inner_lines(areas: _Areas, width: float, most: float) -> Mask:
     """Lines of a width in pixels between areas, those of the greatest differences alone.
 
     Args:
@@ -174,7 +173,7 @@ def _inner_lines(areas: _Areas, width: float, most: float) -> Masks:
     return lines
 
 
-def _own_lines(areas: _Areas, width: float) -> Masks:
+def _own_lines(areas: _Areas, width: float) -> Mask:
     """Lines that a drawing has already: thin parts of areas that are darker than most of it.
 
     Args:
@@ -190,10 +189,10 @@ def _own_lines(areas: _Areas, width: float) -> Masks:
 class _Strokes(NamedTuple):
     """The lines of a drawing of lines, and their width in pixels."""
 
-    mask: Masks
+    mask: Mask
     width: float
 
-    def of_width(self, width: float) -> Masks:
+    def of_width(self, width: float) -> Mask:
         """The lines at another width."""
         change = (width - self.width) / 2
         return grown(self.mask, change) if change > 0 else shrunk(self.mask, -change)
@@ -359,5 +358,5 @@ def pixelated(image: Image.Image, cell: float) -> Image.Image:
     return grid.resize(image.size, Image.Resampling.NEAREST)
 
 
-def _paint(mask: Masks, ink: Floats) -> Floats:
+def _paint(mask: Mask, ink: Floats) -> Floats:
     return np.where(mask[..., None], ink, np.float32(1)).astype(np.float32)

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from limner.arrays import Floats
 from limner.generation.drawn_things import (
     DrawnThing,
     in_colour_or_dyed,
@@ -34,7 +35,7 @@ from limner.scenes.actors import Actor, Spot, extent, flies, looks_apart
 from limner.scenes.arms import with_bent_arms
 from limner.scenes.bodies import BODY_COLOURS, YOUNG, on_body
 from limner.scenes.contacts import ALIVE
-from limner.scenes.cutout import Floats, cut_out_drawn, paste_box, placement, to_image
+from limner.scenes.cutout import cut_out_drawn, paste_box, placement, to_image
 from limner.scenes.framing import framed
 from limner.scenes.frowns import frowning
 from limner.scenes.landscape import has_water, lighting_of, paint, room_of, veil

@@ -8,11 +8,11 @@ import numpy as np
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
+from limner.arrays import Floats
 from limner.generation.evening import MOST_COLOURS, SetLook, evened, read_palette
 from limner.generation.finishing import at_size
 from limner.generation.restyle import redraw
 from limner.generation.styles import Kind, StyleProfile
-from limner.scenes.cutout import Floats
 from limner.vision.images import on_white
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from limner.arguments import check_type, number
+from limner.arrays import Floats
 from limner.errors import UsageError
 from limner.generation.evening import as_palette, palette_of
 from limner.generation.grounding import KNOWN
@@ -20,7 +21,6 @@ from limner.generation.set_members import SetMember, hex_colours
 from limner.generation.styles import Kind
 from limner.metrics.judge import load_judge
 from limner.models.concepts import KnownConcept
-from limner.scenes.cutout import Floats
 from limner.text.names import bare
 from limner.text.validate import canonical
 from limner.vision.images import on_white

@@ -9,11 +9,12 @@ from functools import cached_property
 import numpy as np
 from PIL import Image
 
+from limner.arrays import Pixels
 from limner.generation.inpainting import given_pixels
 from limner.generation.morphing import Morph, is_mirrored, on_canvas
 from limner.generation.partial_drawing import Inpainted, PartialDrawing
 from limner.generation.restyle import restyled
-from limner.generation.styles import Kind, Pixels, StyleProfile
+from limner.generation.styles import Kind, StyleProfile
 from limner.models.rows import KnownPixels
 from limner.text.base import TextFeatures
 from limner.vision.images import PictureLike, on_white

@@ -10,10 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from limner.scenes.cutout import Floats, without_background
-
-Masks = NDArray[np.bool_]
-Pixels = NDArray[np.uint8]
+from limner.arrays import Floats, Mask, Pixels
+from limner.scenes.cutout import without_background
 
 _SIDE = 128
 """Of the pictures of a style as they are measured, in pixels."""
@@ -144,7 +142,7 @@ def flatness(lab: Floats) -> Floats:
     return np.asarray(np.clip(1.05 - change.sum(-1) / 0.08, 0.02, 1), np.float32)
 
 
-def grown(mask: Masks, radius: float) -> Masks:
+def grown(mask: Mask, radius: float) -> Mask:
     """All pixels within a radius of a mask's, by a disc."""
     reach = int(radius)
     if reach < 1:
@@ -163,12 +161,12 @@ def grown(mask: Masks, radius: float) -> Masks:
     return found
 
 
-def shrunk(mask: Masks, radius: float) -> Masks:
+def shrunk(mask: Mask, radius: float) -> Mask:
     """The pixels that are farther than a radius from all outside a mask."""
     return ~grown(~mask, radius)
 
 
-def thinned(mask: Masks, steps: int) -> Iterator[int]:
+def thinned(mask: Mask, steps: int) -> Iterator[int]:
     """How many pixels of a mask are left after 0, 1, 2, … steps of erosion by a small octagon."""
     for step in range(steps):
         yield int(mask.sum())
@@ -180,7 +178,7 @@ def thinned(mask: Masks, steps: int) -> Iterator[int]:
     yield int(mask.sum())
 
 
-def stroke(masks: Sequence[Masks]) -> tuple[float, float]:
+def stroke(masks: Sequence[Mask]) -> tuple[float, float]:
     """Width of the strokes of masks ``(S, S)`` as a share of the side, and how much is no stroke.
 
     Erosion of a stroke of width w by r leaves (w - 2 r) / w of it; half is left at r = w / 4.
@@ -243,8 +241,8 @@ class _Seen:
     """A picture of a style at a small size, taken apart."""
 
     lab: Floats
-    thing: Masks  # with the white inside
-    inked: Masks
+    thing: Mask  # with the white inside
+    inked: Mask
     flat: Floats
 
     @classmethod

@@ -11,10 +11,10 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from limner.arrays import Pixels
 from limner.generation.copies import compared
 from limner.generation.drawn_from import Grounding
 from limner.generation.icon_sets import facts_of_set
@@ -38,7 +38,6 @@ from limner.vision.pixels import to_images, to_uint8
 _WITH_A_FACE = "woman"
 _EXAMPLES = 12
 """Pictures that a style is measured by."""
-Pixels = NDArray[np.uint8]
 
 
 class Styled(NamedTuple):

@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from limner.arrays import Pixels
 from limner.errors import UsageError
 from limner.generation.generator import Generator
 from limner.generation.morphing import Morph, is_mirrored, turning
@@ -28,7 +29,6 @@ from limner.models.one_shot import OneShotModel
 from limner.vision.images import on_white
 from limner.vision.pixels import to_tensor, to_uint8
 
-Pixels = NDArray[np.uint8]
 Way = Callable[[float], Pixels]
 """The picture at a share of the way, ``(S, S, 3)``."""
 MOST_FRAMES = 1000

@@ -12,9 +12,9 @@ from collections.abc import Generator, Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
+from limner.arrays import Pixels
 from limner.generation.drawn_from import Grounding
 from limner.generation.partial_drawing import Seeded
 from limner.generation.planned_scene import PlannedScene
@@ -23,8 +23,6 @@ from limner.scenes.animal_bodies import asymmetry, body_of, is_head, with_body
 from limner.scenes.contacts import ALIVE
 from limner.scenes.cutout import cut_out_drawn
 from limner.scenes.sizes import facts_of
-
-Pixels = NDArray[np.uint8]
 
 _FACE = re.compile(r"\b(?:face|head|emoji|icon|logo|mask|portrait|sticker)s?\b", re.IGNORECASE)
 _OTHERS = 4

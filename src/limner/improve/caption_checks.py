@@ -30,8 +30,6 @@ _CAMERA = re.compile(
 )
 _ADDRESS = re.compile(r"(https?://|www\.)\S+", re.IGNORECASE)
 
-Scores = NDArray[np.float32]
-
 
 class TextFault(NamedTuple):
     """What is wrong with the words of a caption: the check, and its score."""

@@ -10,6 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from limner.arrays import Floats
+
 _UNIFORM, _HIGHEST = (0.5, 0.6, 0.7), (0.8, 0.85, 0.9)
 """Scores above which few right captions lie: the density there is that of wrong ones. Of the
 highest the mean counts, since few captions lie above each."""
@@ -18,10 +20,8 @@ _KNOWN, _CAREFUL = 0.01, 0.0075
 tells, and else, where the least density does, which is less sure: on drawings that are not measured
 about 1 % were doubted, and 2.4 % at most."""
 
-Scores = NDArray[np.float32]
 
-
-def careful_threshold(scores: Scores, least: float) -> float:
+def careful_threshold(scores: Floats, least: float) -> float:
     """The score above which captions are doubted, so that few right ones are.
 
     Of wrong captions 1 - t have a score above t (:func:`wrong_among`); the others that do are
@@ -43,7 +43,7 @@ def careful_threshold(scores: Scores, least: float) -> float:
     return least if careful[0] else float(places[careful].min())
 
 
-def wrong_among(scores: Scores, listed: NDArray[np.bool_], wrong: float) -> tuple[float, float]:
+def wrong_among(scores: Floats, listed: NDArray[np.bool_], wrong: float) -> tuple[float, float]:
     """How many of the captions that are doubted most are of other pictures, by their scores.
 
     Of wrong captions 1 - t lie above t (Storey 2002, "A direct approach to false discovery rates",
@@ -63,7 +63,7 @@ def wrong_among(scores: Scores, listed: NDArray[np.bool_], wrong: float) -> tupl
     return min(1.0, wrong * found / float(listed.mean())), found
 
 
-def share_wrong(scores: Scores) -> float:
+def share_wrong(scores: Floats) -> float:
     """The share of captions that are of other pictures, roughly (Storey 2002, equation 6).
 
     Of wrong captions, 1 - t lie above t, so that those above t, over 1 - t, are no fewer than the
@@ -74,6 +74,6 @@ def share_wrong(scores: Scores) -> float:
     return min(1.0, highest, *(_density(scores, place) for place in _UNIFORM))
 
 
-def _density(scores: Scores, place: float) -> float:
+def _density(scores: Floats, place: float) -> float:
     """Of scores above a place."""
     return float((scores > place).mean() / (1 - place))

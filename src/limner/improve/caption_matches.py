@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from limner.arrays import Floats, Indices
 from limner.improve.caption_map import Whitening, map_of
 from limner.improve.class_chances import colour_fields, gradients
 from limner.improve.swapped_captions import NEAREST, PairFacts, worse_than_swapped
@@ -34,17 +35,15 @@ _SEEN = 1024
 """Pictures from which it is known how common a caption is, and how well it fits at best."""
 _TILE = 1024
 
-Scores = NDArray[np.float32]
-Numbers = NDArray[np.int64]
-Vectors = Callable[[Numbers], Tensor]
+Vectors = Callable[[Indices], Tensor]
 """``(B, E)`` of some of R pictures, by their numbers."""
-Thumbs = Callable[[Numbers], NDArray[np.uint8]]
+Thumbs = Callable[[Indices], NDArray[np.uint8]]
 """``(B, 32, 32, 3)`` of some of R pictures, by their numbers."""
 
 
 def better_captions(
-    vectors: Vectors, thumbs: Thumbs, texts: Sequence[str], own: Numbers, aligner: Aligner
-) -> Scores:
+    vectors: Vectors, thumbs: Thumbs, texts: Sequence[str], own: Indices, aligner: Aligner
+) -> Floats:
     """The share of captions swapped on purpose that fit their pictures better than each one's own.
 
     Args:
@@ -83,7 +82,7 @@ class _Judges:
         own: ``(R,)`` which of the T captions each picture has.
     """
 
-    def __init__(self, fits: Sequence[_Fit], meaning: Tensor, own: Numbers) -> None:
+    def __init__(self, fits: Sequence[_Fit], meaning: Tensor, own: Indices) -> None:
         rng = np.random.default_rng(0)
         captions = int(own.max()) + 1
         self.fits, self.meaning, self.own = fits, meaning, torch.from_numpy(own)
@@ -94,7 +93,7 @@ class _Judges:
         known = [self._of_captions(look, part) for part in parts]
         self.nearest = torch.cat(known)
 
-    def _look(self, part: Numbers) -> Callable[[Tensor], Tensor]:
+    def _look(self, part: Indices) -> Callable[[Tensor], Tensor]:
         """Of captions, how well they fit some pictures, in deviations over those of others."""
         seen = [fit.vectors(part) for fit in self.fits]
         others = [fit.of(each, self.others) for fit, each in zip(self.fits, seen, strict=True)]
@@ -121,7 +120,7 @@ class _Judges:
         best = torch.maximum(best, mean)
         return torch.stack([best.mean(0) - mean, best[0] - mean], 1) / spread[:, None]
 
-    def facts(self) -> tuple[PairFacts, PairFacts, Numbers]:
+    def facts(self) -> tuple[PairFacts, PairFacts, Indices]:
         """Of own captions ``(R, 5)``, of swapped ones ``(P, 5)``, and the pictures of these."""
         rng = torch.Generator().manual_seed(0)
         mine, swapped, pictures = [], [], []
@@ -172,7 +171,7 @@ class _Fit:
         own: ``(R,)`` which of them each picture has.
     """
 
-    def __init__(self, vectors: Vectors, words: Tensor, own: Numbers) -> None:
+    def __init__(self, vectors: Vectors, words: Tensor, own: Indices) -> None:
         rng = np.random.default_rng(0)
         self.vectors, self.words = vectors, words
         seen = vectors(np.sort(rng.permutation(len(own))[:_SEEN]))
@@ -186,7 +185,7 @@ class _Fit:
         return 2 * images @ self.words[captions].T - self.common[captions]
 
 
-def _centred(rows: Tensor, own: Numbers) -> Tensor:
+def _centred(rows: Tensor, own: Indices) -> Tensor:
     """Rows less their mean over the pictures, of unit length."""
     return F.normalize(rows - rows[torch.from_numpy(own)].mean(0), dim=1)
 
@@ -199,7 +198,7 @@ def _kernel(vectors: Vectors, thumbs: Thumbs, count: int) -> Vectors:
     """
     landmarks = np.sort(np.random.default_rng(1).permutation(count)[:_LANDMARKS])
 
-    def views(part: Numbers) -> list[Tensor]:
+    def views(part: Indices) -> list[Tensor]:
         small = thumbs(part)
         seen = (gradients(small), colour_fields(small))
         return [vectors(part), *(torch.from_numpy(each) for each in seen)]
@@ -215,7 +214,7 @@ def _kernel(vectors: Vectors, thumbs: Thumbs, count: int) -> Vectors:
     kept = scaled(known)
     medians = [torch.cdist(each, each).square().median().clamp_min(1e-6) for each in kept]
 
-    def kernel(part: Numbers) -> Tensor:
+    def kernel(part: Indices) -> Tensor:
         sides = zip(scaled(views(part)), kept, medians, strict=True)
         apart = [torch.cdist(one, other).square() / median for one, other, median in sides]
         return torch.exp(-torch.stack(apart).mean(0))
@@ -223,7 +222,7 @@ def _kernel(vectors: Vectors, thumbs: Thumbs, count: int) -> Vectors:
     return kernel
 
 
-def _mapped(kernel: Vectors, words: Tensor, own: Numbers) -> Vectors:
+def _mapped(kernel: Vectors, words: Tensor, own: Indices) -> Vectors:
     """Pictures mapped to captions by kernel ridge regressions that were not fitted to them.
 
     Of the functions that the landmarks span, that with the least squared errors plus the ridge
@@ -257,7 +256,7 @@ def _mapped(kernel: Vectors, words: Tensor, own: Numbers) -> Vectors:
     factors = torch.linalg.cholesky(total - squares + ridge)
     maps = torch.cholesky_solve(both - products, factors).float()
 
-    def mapped(part: Numbers) -> Tensor:
+    def mapped(part: Indices) -> Tensor:
         seen = kernel(part)
         found = torch.empty(len(part), words.shape[1])
         for turn in range(_FOLDS):
@@ -268,6 +267,6 @@ def _mapped(kernel: Vectors, words: Tensor, own: Numbers) -> Vectors:
     return mapped
 
 
-def _parts(count: int) -> list[Numbers]:
+def _parts(count: int) -> list[Indices]:
     """The numbers below a count, in parts."""
     return [np.arange(start, min(start + _TILE, count)) for start in range(0, count, _TILE)]

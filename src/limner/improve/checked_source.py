@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from limner.arrays import Pixels
 from limner.data.pack import PackOptions, cleaned_entries, usable_captions
 from limner.data.pictures import Cleaned
 from limner.data.readers import SourceEntry, open_source
@@ -19,8 +19,6 @@ from limner.data.tree import FileTree
 from limner.errors import DataError
 
 _NO_CAPTION = "no caption"
-
-Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-Floats = NDArray[np.float32]
+from limner.arrays import Floats
 
 _FOLDS, _KNOWN = 10, 3000
 """Parts that are judged in turn, and pictures that are learned from for each, at most."""

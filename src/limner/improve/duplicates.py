@@ -15,6 +15,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from limner.arrays import Floats, Indices
+
 BITS = 128
 _ORDERS, _WINDOW, _DIFFERENT_BITS = 16, 8, 32
 _COARSE, _COARSE_DISTANCE = 8, 0.4
@@ -32,8 +34,6 @@ _LEAST_CONTRAST = 4.0
 _ONES = np.array([number.bit_count() for number in range(256)], np.uint8)
 
 Thumbs = NDArray[np.uint8]
-Rows = NDArray[np.int64]
-Floats = NDArray[np.float32]
 
 
 class Pairs(NamedTuple):
@@ -46,8 +46,8 @@ class Pairs(NamedTuple):
         usual: distance of a picture to its nearest, as :func:`distances` measures it.
     """
 
-    first: Rows
-    second: Rows
+    first: Indices
+    second: Indices
     distance: Floats
     usual: float
 
@@ -102,7 +102,7 @@ def _tangents(grids: Floats) -> Floats:
     return found
 
 
-def near_pairs(thumbs: Thumbs, share: float, rows: Rows | None = None) -> Pairs:
+def near_pairs(thumbs: Thumbs, share: float, rows: Indices | None = None) -> Pairs:
     """Pairs of pictures that lie much nearer to each other than is usual in the data set.
 
     Args:
@@ -130,7 +130,7 @@ def near_pairs(thumbs: Thumbs, share: float, rows: Rows | None = None) -> Pairs:
     return Pairs(one[near], other[near], relative[near], usual)
 
 
-def _nearest_few(pairs: Rows, apart: Floats) -> NDArray[np.bool_]:
+def _nearest_few(pairs: Indices, apart: Floats) -> NDArray[np.bool_]:
     """Which pairs are among the nearest few of one of their pictures."""
     kept = np.zeros(len(pairs), bool)
     for column in pairs.T:
@@ -141,7 +141,7 @@ def _nearest_few(pairs: Rows, apart: Floats) -> NDArray[np.bool_]:
     return kept
 
 
-def _coarse(thumbs: Thumbs, rows: Rows) -> NDArray[np.float16]:
+def _coarse(thumbs: Thumbs, rows: Indices) -> NDArray[np.float16]:
     """8 x 8 mosaics of R pictures without their mean colours, of length 1: ``(R, 192)``.
 
     Made once, of half precision: 384 bytes a picture, where thumbnails in random order would be
@@ -155,7 +155,7 @@ def _coarse(thumbs: Thumbs, rows: Rows) -> NDArray[np.float16]:
 
 def _candidates(
     codes: NDArray[np.uint8], mosaics: NDArray[np.float16]
-) -> Iterator[tuple[Rows, Floats]]:
+) -> Iterator[tuple[Indices, Floats]]:
     """Pairs ``(P, 2)`` of pictures, the lower first, that come to stand close together.
 
     Their hashes differ in a quarter of the bits at most, and their 8 x 8 mosaics little; how much

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from limner.arrays import Floats, Pixels
 from limner.metrics.memorisation import mosaic
 from limner.metrics.sharpness import edge_sharpness, fine_detail
 from limner.vision.pixels import to_tensor
@@ -30,9 +30,6 @@ _DETAIL_WEIGHT = 1.4
 """Of fine detail beside edges. Chosen, with the threshold, on drawings, garments, and photographs
 of other packages than those that ``benchmarks/doctor_peers.py`` measures."""
 
-Pixels = NDArray[np.uint8]
-Scores = NDArray[np.float32]
-
 
 class Measured(NamedTuple):
     """Of B pictures.
@@ -42,7 +39,7 @@ class Measured(NamedTuple):
         thumbs: ``(B, 32, 32, 3)`` uint8, the mean colours of fields.
     """
 
-    scores: dict[str, Scores]
+    scores: dict[str, Floats]
     thumbs: Pixels
 
 
@@ -127,9 +124,9 @@ def _has_shape(levels: Pixels) -> bool:
     return bool(covered >= _SHAPE and steps >= _CONTOUR)
 
 
-def _percentile(values: Pixels, share: float) -> Scores:
+def _percentile(values: Pixels, share: float) -> Floats:
     """The value below which a share of the pixels of each picture lies, in [0, 1]."""
     rows = values.reshape(len(values), -1)
     place = min(int(share * rows.shape[1]), rows.shape[1] - 1)
-    found: Scores = (np.partition(rows, place, axis=1)[:, place] / 255).astype(np.float32)
+    found: Floats = (np.partition(rows, place, axis=1)[:, place] / 255).astype(np.float32)
     return found

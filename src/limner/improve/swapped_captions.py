@@ -28,7 +28,7 @@ _ASSUMED_WRONG = 0.05
 _FURTHEST = 4.0
 
 PairFacts = NDArray[np.float32]
-Floats = NDArray[np.floating[Any]]
+Reals = NDArray[np.floating[Any]]
 
 
 def worse_than_swapped(
@@ -73,13 +73,13 @@ def worse_than_swapped(
     return (better / len(theirs)).astype(np.float32)
 
 
-def _products(rows: Floats) -> Floats:
+def _products(rows: Reals) -> Reals:
     """``(N, D)`` to ``(N, D + D (D + 1) / 2 + 1)``: themselves, their products, and one."""
     pairs = [rows[:, each, None] * rows[:, each:] for each in range(rows.shape[1])]
     return np.concatenate([rows, *pairs, np.ones((len(rows), 1))], 1)
 
 
-def _logistic(rows: Floats, answers: Floats, weights: Floats, prior: Floats) -> Floats:
+def _logistic(rows: Reals, answers: Reals, weights: Reals, prior: Reals) -> Reals:
     """Logistic regression with a normal prior about given weights, by Newton's method.
 
     Args:
@@ -94,7 +94,7 @@ def _logistic(rows: Floats, answers: Floats, weights: Floats, prior: Floats) -> 
     trust = np.full(len(prior), _TRUST)
     trust[-1] = 1.0
 
-    def loss(found: Floats) -> float:
+    def loss(found: Reals) -> float:
         logits = rows @ found
         data = weights * (np.logaddexp(0, logits) - answers * logits)
         return float(data.sum() + (trust * np.square(found - prior)).sum() / 2)

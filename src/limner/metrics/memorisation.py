@@ -14,10 +14,10 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from limner.arrays import Indices
 from limner.data.store import Store
 from limner.errors import DataError
 from limner.metrics.base import Stream
@@ -33,25 +33,23 @@ _EQUAL = 2e-3
 _CALIBRATION = 500
 _CHUNK = 2048
 
-Rows = NDArray[np.int64]
-
 
 def mosaic(images: Tensor, fields: int = 16) -> Tensor:
     """Mean colours of an F x F grid: ``(B, 3, H, W)`` in [-1, 1] -> ``(B, 3 F^2)`` float32."""
     return F.adaptive_avg_pool2d(images.float(), fields).flatten(1)
 
 
-def pixels(store: Store, rows: Rows) -> Tensor:
+def pixels(store: Store, rows: Indices) -> Tensor:
     """Pictures of a store, ``(B, 3, S, S)`` float32 in [-1, 1]."""
     return to_tensor(store.batch(rows))
 
 
-def mosaics_of(store: Store, rows: Rows) -> Tensor:
+def mosaics_of(store: Store, rows: Indices) -> Tensor:
     """Mosaics of some pictures of a store, ``(R, 768)``."""
     return torch.cat([mosaic(pixels(store, part)) for part in _parts(rows)])
 
 
-def _parts(rows: Rows) -> Iterator[Rows]:
+def _parts(rows: Indices) -> Iterator[Indices]:
     return (rows[start : start + _CHUNK] for start in range(0, len(rows), _CHUNK))
 
 
@@ -69,7 +67,7 @@ class Nearest(NamedTuple):
 
 
 def nearest_pictures(
-    queries: Tensor, store: Store, skip: Callable[[Rows], Tensor] | None = None
+    queries: Tensor, store: Store, skip: Callable[[Indices], Tensor] | None = None
 ) -> Nearest:
     """How far each mosaic is from the nearest picture of a store, and which one that is.
 
@@ -111,8 +109,8 @@ class Threshold:
 def calibrate(
     store: Store,
     mosaics: Tensor,
-    own: Rows | None = None,
-    skip: Callable[[Rows], Tensor] | None = None,
+    own: Indices | None = None,
+    skip: Callable[[Indices], Tensor] | None = None,
 ) -> Threshold:
     """Measure how near real pictures come to those of a store.
 
@@ -128,7 +126,7 @@ def calibrate(
     if own is not None:
         mine = own
 
-        def skip(rows: Rows) -> Tensor:
+        def skip(rows: Indices) -> Tensor:
             return torch.from_numpy(mine[:, None] == rows[None])
 
     nearest = nearest_pictures(mosaics, store, skip).distance
@@ -150,7 +148,7 @@ def threshold_between_styles(store: Store) -> Threshold:
         raise DataError(f"the store {store.path} holds a single picture; nothing can be compared")
     sample = np.arange(0, len(store), max(1, len(store) // _CALIBRATION))
 
-    def related(rows: Rows) -> Tensor:
+    def related(rows: Indices) -> Tensor:
         one, other = store.style_ids[sample], store.style_ids[rows]
         same_set = (one[:, None] == other[None]) & (one[:, None] >= 0)
         return torch.from_numpy(same_set | (sample[:, None] == rows[None]))

@@ -20,6 +20,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from limner.arrays import Floats
 from limner.data.degrade import FIELDS, Degradation, degrade, enlarged, random_degradation
 from limner.data.textures import dead_leaves
 from limner.models.base import Batch, Model, register
@@ -27,7 +28,6 @@ from limner.models.conditioning import PooledConditioning, PooledConfig
 from limner.models.layers import normal_like
 from limner.models.settings import Capability
 from limner.text.base import TextFeatures
-from limner.vision.resampling import Floats
 
 ESTIMATED = ("fade", "blur", "scratches", "noise", "jpeg")
 """The fields of a degradation that can be seen in a picture."""

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError
 
+from limner.arrays import Floats
 from limner.data.pictures import PictureError, whole
 from limner.errors import DataError, MissingExtraError, UsageError
 from limner.files import (
@@ -53,8 +54,6 @@ _CONNECTIVITY, _EXPANSION_ADD, _EXPANSION_SEARCH = 32, 128, 192
 _CHECKSUM = ".crc32"
 _CANDIDATES = 4
 """Times as many as wanted are taken from the graph, to be ranked exactly."""
-
-Floats = NDArray[np.float32]
 
 
 def _file_name(value: object) -> str:

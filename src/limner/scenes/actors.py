@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from limner.arrays import Floats
 from limner.scenes.contacts import ALOFT
-from limner.scenes.cutout import Floats
 from limner.scenes.shapes import Shape, shape_of
 from limner.scenes.sizes import UNKNOWN, Facts
 

@@ -10,14 +10,12 @@ from functools import cache
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from limner.arrays import Floats, Pixels
 from limner.scenes.animal_shapes import RGB, AnimalBody, Inks, Stand, drawn
-from limner.scenes.cutout import Floats, paste_box, to_pixels
+from limner.scenes.cutout import paste_box, to_pixels
 from limner.scenes.outlines import alike, outline_of, plain_colours, without_shadow
 from limner.tables import read_table
-
-Pixels = NDArray[np.uint8]
 
 _FRONT, _HORNED, _LOWER = 0.28, (0.5, 0.2), 0.4
 """Share of a silhouette that differs from its mirror image, up to which it is seen from the front;

@@ -13,11 +13,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from limner.scenes.cutout import Floats, to_pixels
+from limner.arrays import Floats, Pixels
+from limner.scenes.cutout import to_pixels
 from limner.vision.masks import grown, largest_part, parts_of, touching_border
 
-Pixels = NDArray[np.uint8]
-Colour = NDArray[np.float32]
+Colour = Floats
 """``(3,)`` in [0, 1]."""
 
 _ROWS = (0.42, 0.66)

@@ -9,13 +9,11 @@ and face are those that were asked for.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from limner.scenes.cutout import Floats, cut_out_drawn, paste_box, to_pixels
+from limner.arrays import Floats, Pixels
+from limner.scenes.cutout import cut_out_drawn, paste_box, to_pixels
 from limner.scenes.outlines import without_shadow
 from limner.scenes.shapes import shape_of
-
-Pixels = NDArray[np.uint8]
 
 _WOMAN, _MAN, _PERSON = "woman", "man", "person"
 HEADS = {

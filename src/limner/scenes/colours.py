@@ -16,9 +16,8 @@ from itertools import product
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from limner.arrays import Doubles
 from limner.vision.masks import largest, touching_border
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -149,7 +148,7 @@ def held_out(thing: str, colour: str) -> bool:
     return (thing, colour) in NOVEL or chosen(f"{thing}/{colour}")
 
 
-def to_hsv(pixels: Floats) -> tuple[Floats, Floats, Floats]:
+def to_hsv(pixels: Doubles) -> tuple[Doubles, Doubles, Doubles]:
     """RGB ``(..., 3)`` in [0, 1] to hue in degrees, saturation and value in [0, 1]."""
     r, g, b = np.moveaxis(pixels, -1, 0)
     # Many times as fast as the same over an axis of three.
@@ -162,7 +161,7 @@ def to_hsv(pixels: Floats) -> tuple[Floats, Floats, Floats]:
     return 60 * np.where(spread > 0, hue, 0.0), spread / np.where(high > 0, high, 1.0), high
 
 
-def to_rgb(hue: Floats, saturation: Floats, value: Floats) -> Floats:
+def to_rgb(hue: Doubles, saturation: Doubles, value: Doubles) -> Doubles:
     """The inverse of :func:`to_hsv` (Smith 1978): ``(...)`` each to ``(..., 3)`` in [0, 1]."""
     # f(n) = v - v s max(0, min(k, 4 - k, 1)), k = (n + h / 60) mod 6, for n = 5, 3, 1
     k = (np.array([5.0, 3.0, 1.0]) + hue[..., None] / 60) % 6
@@ -170,12 +169,12 @@ def to_rgb(hue: Floats, saturation: Floats, value: Floats) -> Floats:
     return np.asarray(value[..., None] * (1 - saturation[..., None] * falls))
 
 
-def _apart(hue: Floats, other: float) -> Floats:
+def _apart(hue: Doubles, other: float) -> Doubles:
     """Signed difference of hues in degrees, in [-180, 180)."""
     return (hue - other + 180) % 360 - 180
 
 
-def _black_alone(rgb: Floats) -> bool:
+def _black_alone(rgb: Doubles) -> bool:
     """Whether a picture is drawn in black ink, as glyphs are."""
     dark = rgb.max(-1) < 0.5
     coloured = rgb.max(-1) - rgb.min(-1) > 0.15
@@ -183,13 +182,15 @@ def _black_alone(rgb: Floats) -> bool:
     return bool(ink.any() and dark.sum() > 0.9 * ink.sum() and coloured.sum() < 0.03 * ink.sum())
 
 
-def _without_colour(rgb: Floats) -> bool:
+def _without_colour(rgb: Doubles) -> bool:
     """Whether a picture is drawn in black and greys."""
     dark, coloured = rgb.max(-1) < 0.5, rgb.max(-1) - rgb.min(-1) > 0.15
     return bool(dark.mean() > 0.1 and coloured.mean() < 0.03)
 
 
-def _recolourable(hue: Floats, saturation: Floats, value: Floats) -> tuple[Floats, float] | None:
+def _recolourable(
+    hue: Doubles, saturation: Doubles, value: Doubles
+) -> tuple[Doubles, float] | None:
     """Share of the dominant colour in each pixel, and its hue; None if none dominates."""
     ink = (saturation > 0.12) | (value < 0.92)
     vivid = np.clip((saturation - 0.08) / 0.2, 0, 1) * np.clip((value - 0.15) / 0.2, 0, 1)
@@ -457,7 +458,7 @@ def dyed_rest(
     )
     share = np.clip((_WHITE - least) / _NEARLY_WHITE, 0, 1)  # cheeks fade into white
     share *= np.clip((_HARDLY - change) / (_HARDLY - _SAME), 0, 1)  # walls that changed in spots
-    whole: Floats = dyed(after, light & (change < _HARDLY), tone).astype(np.float64)
+    whole: Doubles = dyed(after, light & (change < _HARDLY), tone).astype(np.float64)
     return np.asarray((after + share[..., None] * (whole - after)).round(), np.uint8)
 
 

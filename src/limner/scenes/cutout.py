@@ -8,11 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from limner.arrays import Floats
 from limner.scenes.matte import continued, matte_of
 from limner.vision.masks import grown, largest, touching_border
 from limner.vision.resampling import resample
-
-Floats = NDArray[np.float32]
 
 _BACKGROUND = 0.025
 """Largest difference of the background from white, of 1."""

@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from limner.arrays import Pixels
 from limner.scenes.cutout import cut_out_drawn
 from limner.scenes.matte import matte_of
 from limner.scenes.shapes import shape_of
 from limner.vision.masks import largest, largest_part
-
-Pixels = NDArray[np.uint8]
 
 _BELOW, _ASIDE = (0.08, 0.42), 0.3
 """How far below the eyes a mouth is, and beside the middle of the head, of its height and width."""

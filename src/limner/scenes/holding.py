@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from limner.arrays import Floats
 from limner.scenes.actors import Spot, extent
 from limner.scenes.contacts import ALIVE
-from limner.scenes.cutout import Floats
 from limner.scenes.groups import Groups
 
 _FIGURE = 0.6

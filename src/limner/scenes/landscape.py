@@ -12,8 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from limner.arrays import Floats
 from limner.scenes.actors import Spot
-from limner.scenes.cutout import Floats, paste_box
+from limner.scenes.cutout import paste_box
 from limner.scenes.framing import Room
 from limner.scenes.lighting import Lighting, cast, light_of, lit
 from limner.scenes.markings import COUNTER, MARKINGS, Stroke, draw

@@ -15,8 +15,8 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from limner.scenes.cutout import Floats, resize
-from limner.vision.masks import Mask
+from limner.arrays import Floats, Mask
+from limner.scenes.cutout import resize
 
 _MARKS = {
     "\u0301": "´", "\u0300": "`", "\u0302": "^", "\u0303": "~", "\u0308": "..", "\u030a": "°",

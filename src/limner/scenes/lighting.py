@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from limner.arrays import Floats
 from limner.scenes.actors import Spot
-from limner.scenes.cutout import Floats, paste_box
+from limner.scenes.cutout import paste_box
 from limner.scenes.matte import smoothed
 from limner.scenes.places import BEYOND, INDOORS, Setting
 from limner.vision.masks import grown

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from limner.scenes.cutout import Floats
+from limner.arrays import Floats
 
 _DARKER = 0.86
 """Colour of tufts, of the ground's."""

@@ -11,12 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from limner.vision.masks import Mask, grown, largest, parts_of, touching_border
-
-Floats = NDArray[np.float32]
-Pixels = NDArray[np.uint8]
+from limner.arrays import Floats, Mask, Pixels
+from limner.vision.masks import grown, largest, parts_of, touching_border
 
 _BACKGROUND = 0.06
 """Largest difference of the background from white, of 1; a model's white varies."""

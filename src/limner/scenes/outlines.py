@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from limner.scenes.cutout import Floats, cropped
-from limner.vision.masks import Mask, grown, largest_part
+from limner.arrays import Floats, Mask
+from limner.scenes.cutout import cropped
+from limner.vision.masks import grown, largest_part
 
 _NEAR = 0.14
 """Greatest difference of a channel of colours that are alike."""

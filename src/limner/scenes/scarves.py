@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from limner.scenes.cutout import Floats
+from limner.arrays import Floats
 
 _WIDE, _HIGH = 160, 120
 _BAND, _SAG = (0.06, 0.42), 0.14

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from limner.scenes.cutout import Floats
+from limner.arrays import Floats
 from limner.vision.masks import grown, largest, parts_of
 
 _DARK, _EYE = 0.35, (6e-4, 0.02)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from limner.arrays import Floats, Mask
 from limner.scenes.colours import to_hsv
-from limner.scenes.cutout import Floats, cropped
+from limner.scenes.cutout import cropped
 from limner.text.names import bare, name_key
-from limner.vision.masks import Mask, grown, largest, largest_part
+from limner.vision.masks import grown, largest, largest_part
 
 _WITH_SKY = frozenset({"fireworks", "firework", "sparkler", "shooting star"})
 """Things that are drawn on a square of night."""

@@ -13,9 +13,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from limner.arrays import Mask
 from limner.scenes.colour_words import colour_pattern, colour_said
 from limner.scenes.colours import COLOURS, WHITE, to_hsv, to_rgb
-from limner.vision.masks import Mask, largest, parts_of
+from limner.vision.masks import largest, parts_of
 
 _HAIR = {
     "blonde": "yellow", "blond": "yellow", "golden": "yellow", "ginger": "orange",

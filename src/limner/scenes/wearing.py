@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from limner.arrays import Floats
 from limner.scenes.actors import Actor, Spot, extent
-from limner.scenes.cutout import Floats
 from limner.scenes.groups import Groups
 from limner.scenes.shapes import Shape, in_profile
 

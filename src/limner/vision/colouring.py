@@ -18,10 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from limner.vision.masks import Mask, largest, parts_of
-
-Floats = NDArray[np.float32]
-Pixels = NDArray[np.uint8]
+from limner.arrays import Floats, Mask, Pixels
+from limner.vision.masks import largest, parts_of
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _SIDE = 512

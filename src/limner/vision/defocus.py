@@ -13,9 +13,8 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
+from limner.arrays import Floats
 from limner.vision.masks import largest
-
-Floats = NDArray[np.float32]
 
 _AGAIN = 1.0
 """s0, pixels."""

@@ -7,7 +7,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-Mask = NDArray[np.bool_]
+from limner.arrays import Mask
+
 _Map = TypeVar("_Map", bound=np.generic)
 
 

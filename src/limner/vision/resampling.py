@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
-Floats = NDArray[np.float32]
+from limner.arrays import Floats
+
 _Filter = Image.Resampling
 
 _REACH = 2

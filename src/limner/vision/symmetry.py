@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, from_numpy
 
-from limner.vision.masks import Mask, largest, parts_of
+from limner.arrays import Floats, Mask
+from limner.vision.masks import largest, parts_of
 
-Floats = NDArray[np.float32]
 _Number = TypeVar("_Number", bound=np.generic)
 
 _INK = 0.15
