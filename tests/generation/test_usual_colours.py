@@ -99,3 +99,28 @@ def test_a_sign_has_a_colour_in_a_coloured_scene_and_none_among_signs(shipped):
     assert black_share(sign) > 0.9
     (sign,) = shipped.generate("a frog on a bench", seed=1, style="mdi")
     assert black_share(sign) > 0.9
+
+
+def test_what_sets_know_as_signs_alone_is_painted_in_colours(shipped):
+    usual = UsualColours(shipped.concepts)
+    for name in ("lighthouse", "hot air balloon", "submarine", "iceberg", "garage", "armchair"):
+        known = shipped.concepts.named(name)
+        painting = usual.painting(known.caption, 32)
+        assert painting is not None and painting.shape == (32, 32, 3), name
+    assert usual.painting("castle", 32) is None  # of which there are coloured drawings
+
+
+def test_a_painted_thing_is_painted_beside_others_and_drawn_as_a_sign_in_a_style_of_signs(shipped):
+    for prompt in ("a lighthouse by the sea", "a lighthouse"):
+        pixels = np.asarray(shipped.generate(prompt, seed=1)[0].image)
+        red, green, blue = (pixels[..., i].astype(int) for i in range(3))
+        assert ((red > green + 100) & (red > blue + 80)).mean() > 0.02, prompt  # bands and roof
+        assert (pixels.min(-1) > 225).mean() > 0.02, prompt
+    sign = shipped.generate("a lighthouse", seed=1, style="icon-park")[0]
+    assert black_share(sign) > 0.7
+
+
+def test_a_painted_thing_stands_for_itself_and_no_other_for_it(shipped):
+    (picture,) = shipped.generate("a cat sleeping in an armchair", seed=1)
+    assert [each.drawn for each in picture.drawn_from][-1] == "armchair"
+    assert [each.drawn for each in shipped.generate("a piano")[0].drawn_from] == ["piano"]

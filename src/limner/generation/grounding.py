@@ -25,6 +25,7 @@ from limner.models.concepts import ConceptIndex, KnownConcept
 from limner.scenes.colour_words import colour_said, without_colours
 from limner.scenes.colours import WHITE
 from limner.scenes.holders import drawn_as_holders
+from limner.scenes.painted_things import painted_names
 from limner.scenes.size_words import without_size, words_for_sizes
 from limner.scenes.sizes import facts_of, kind_of_person, person_in
 from limner.text.base import TextEncoder, TextFeatures, concatenate
@@ -265,6 +266,10 @@ class Grounder:
         """Whether a thing is known in black ink alone."""
         return self.index.colours_of(found.concept) == 0
 
+    def _is_painted(self, found: KnownConcept) -> bool:
+        """Whether a thing is painted where it has colours, and needs no other to stand for it."""
+        return found.name in painted_names() and not found.instance and self._is_sign(found)
+
     def _vague(self, found: KnownConcept) -> bool:
         """Whether a kind of thing has but a sign: *medium* for a comic book."""
         return found.instance and self._is_sign(found)
@@ -285,6 +290,8 @@ class Grounder:
             if best is None or found is None or found.instance:
                 continue
             if near is not None:
+                if self._is_painted(near):
+                    continue
                 colours, known_in = index.colours_of(near.concept), index.styles_of([near.caption])
                 own = colours > 0 and not near.instance
                 if colours < 0 or (own and (len(known_in) == 1 or not best.same)):

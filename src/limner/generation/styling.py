@@ -33,7 +33,7 @@ from limner.models.settings import Settings, find_style
 from limner.scenes.colours import in_named_colour
 from limner.scenes.sizes import person_in
 from limner.text.base import TextFeatures
-from limner.vision.pixels import to_images, to_uint8
+from limner.vision.pixels import to_images, to_tensor, to_uint8
 
 _WITH_A_FACE = "woman"
 _EXAMPLES = 12
@@ -89,12 +89,20 @@ class Styler:
         return found or self._styles[find_style(name, (*self._styles, *others))]
 
     def has_colour(self, thing: Grounding) -> bool:
-        """Whether a thing that is known in black ink alone has a colour of its own."""
+        """Whether a thing that is known in black ink alone has colours of its own."""
         concepts, usual = self._concepts, self._usual
         known = None if concepts is None else concepts.named(thing.drawn)
         if concepts is None or usual is None or known is None:
             return False
-        return concepts.colours_of(known.concept) == 0 and usual.of(known.caption) is not None
+        shown = self._is_painted(thing) or usual.of(known.caption) is not None
+        return concepts.colours_of(known.concept) == 0 and shown
+
+    def _is_painted(self, thing: Grounding) -> bool:
+        """Whether a thing is painted, in any style that has colours."""
+        known = None if self._concepts is None else self._concepts.named(thing.drawn)
+        if known is None or self._usual is None or self._colourful is None:
+            return False
+        return self._usual.is_painted(known.caption)
 
     def chosen(
         self,
@@ -119,6 +127,7 @@ class Styler:
         if self._concepts is None:
             return None
         mostly = self._colourful
+        drawn_from = [each for each in drawn_from if not (coloured and self._is_painted(each))]
         known = self._concepts.styles_of([each.drawn for each in drawn_from], mostly)
         if any(person_in(each.drawn) for each in drawn_from):
             # Where a style draws no woman, its persons are signs without faces.
@@ -238,19 +247,42 @@ class Styler:
         """
         name = text.pieces[0][0] if text.pieces and text.pieces[0] else ""
         look, kept, own, style = styled.look, pixels, -1, None
-        pixels = varied(pixels, name, seed, part, styled.sampled.variety or 0)
         if styled.sampled.style is not None:
             style = find_style(styled.sampled.style, self._styles)
             (own,) = self._model.drawn_styles(text, [style])
             if styled.lacking and own != style:
                 look = self._profile(style)
+        painting = self._painting(style, name, pixels.shape[-1])
+        pixels = pixels if painting is None else painting
+        pixels = varied(pixels, name, seed, part, styled.sampled.variety or 0)
         plain = to_uint8(pixels[None])[0].numpy()
-        plain = self._with_colour(plain, own, style, name)
+        if painting is None:
+            plain = self._with_colour(plain, own, style, name)
         drawn = in_named_colour(plain if look is None else redraw(plain, look), name)
         if not self._model.draws_training_pictures:
             return Image.fromarray(drawn), None
         source = None if own < 0 else self._styles[own]
         return Image.fromarray(drawn), compared(name, source, kept, drawn)
+
+    def _painting(self, style: int | None, name: str, side: int) -> Tensor | None:
+        """A thing that is known in signs alone as it is painted for a style that has colours.
+
+        Args:
+            style: that it is drawn for; None for any.
+            name: the words that it was drawn from.
+            side: S, in pixels.
+
+        Returns:
+            ``(3, S, S)`` in [-1, 1]; None of others.
+        """
+        colourful = self._colourful
+        if style is None or colourful is None or self._concepts is None or self._usual is None:
+            return None
+        known = self._concepts.named(name)
+        if known is None or not colourful[style]:
+            return None
+        painting = self._usual.painting(known.caption, side)
+        return None if painting is None else to_tensor(painting[None])[0]
 
     def _with_colour(self, pixels: Pixels, own: int, style: int | None, name: str) -> Pixels:
         """A sign in the colour of its thing, where it is drawn for a style that has colours.

@@ -1,7 +1,8 @@
-"""Colours of what a model knows in black ink alone, to be drawn beside coloured things.
+"""What a model knows in black ink alone, to be drawn in colours beside coloured things.
 
-``scenes/usual_colours.tsv`` lists things by what they are made of. A thing that it lacks has the
-colour of the listed one whose name is nearest in the language model's space, where one is near.
+Things of ``scenes/painted_things.tsv`` are painted. ``scenes/usual_colours.tsv`` lists others by
+what they are made of. A thing that it lacks has the colour of the listed one whose name is nearest
+in the language model's space, where one is near.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from limner.models.concepts import ConceptIndex
 from limner.scenes.colours import in_ink, in_two_tones
+from limner.scenes.painted_things import painted, painted_names
 from limner.tables import read_table
 
 _NEAR, _OTHERS = 0.6, (0.44, 0.49, 0.56)
@@ -42,6 +44,26 @@ class UsualColours:
             if known is not None:
                 found.setdefault(known.caption, colour)
         return found
+
+    @cached_property
+    def _paintings(self) -> Mapping[str, str]:
+        """Caption of a concept that has no coloured drawing -> the thing that is painted for it."""
+        found: dict[str, str] = {}
+        for name, thing in painted_names().items():
+            known = self._concepts.named(name)
+            if known is None or known.instance or self._concepts.colours_of(known.concept) != 0:
+                continue
+            found.setdefault(known.caption, thing)
+        return found
+
+    def is_painted(self, caption: str) -> bool:
+        """Whether a concept is painted."""
+        return caption in self._paintings
+
+    def painting(self, caption: str, side: int) -> NDArray[np.uint8] | None:
+        """A concept as it is painted, ``(side, side, 3)``, on white; None where it is not."""
+        thing = self._paintings.get(caption)
+        return None if thing is None else painted(thing, side)
 
     def of(self, caption: str) -> RGB | None:
         """The colour of a concept by its caption, each part in [0, 1]; None where none is near."""
