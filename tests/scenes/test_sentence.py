@@ -29,6 +29,10 @@ def said(text: str) -> tuple[tuple[str, ...], list[tuple[str, str, str]]]:
         ("un gato con ojos verdes y un sombrero", "un gato", "with", "un sombrero"),
         ("a parrot on the shoulder of a pirate", "a parrot", "on", "a pirate"),
         ("a bowl full of strawberries", "a bowl", "full", "strawberries"),
+        ("a girl who loves unicorns", "a girl", "beside", "unicorns"),
+        ("a frog turning into a prince", "a frog", "beside", "a prince"),
+        ("a dragon hatching from an egg", "a dragon", "in", "an egg"),
+        ("a sloth hanging from a branch", "a sloth", "on", "a branch"),
         ("a bicycle leaning against a tree", "a bicycle", "front", "a tree"),
         ("a tiger standing in front of a waterfall", "a tiger", "front", "a waterfall"),
         ("birds around a tree", "birds", "around", "a tree"),
@@ -114,6 +118,10 @@ def test_who_jumps_over_something_is_above_it(text, first, second):
 def test_what_follows_something_worn_is_said_of_its_wearer():
     _, links = said("a cat wearing a hat sitting on a chair")
     assert links == [("a cat", "wearing", "a hat"), ("a cat", "on", "a chair")]
+    _, links = said("a princess in a pink dress in front of a castle")
+    assert links[1:] == [("a princess", "front", "a castle")]
+    _, links = said("a princess in a tower in front of a castle")
+    assert links[1:] == [("a tower", "front", "a castle")]
     _, links = said("a boy with a bag full of apples")
     assert links == [("a boy", "with", "a bag"), ("a bag", "full", "apples")]
 

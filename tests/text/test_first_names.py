@@ -15,6 +15,7 @@ NAMES = {"charlie chaplin", "Tom"}
         ("tom and anna at the beach", "a man and a woman at the beach"),
         ("jack and the beanstalk", "a boy and the beanstalk"),
         ("hansel and gretel at the house", "a boy and a girl at the house"),
+        ("Little Tom planted a bean", "a boy planted a bean"),
         ("Mr Smith with a hat", "a man with a hat"),
         ("King Arthur on a horse", "a king on a horse"),
         ("my uncle Bob and his dog", "my man and his dog"),

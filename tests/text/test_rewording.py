@@ -390,3 +390,28 @@ def test_times_measures_and_what_is_loved(text, plain):
 def test_uniforms_fires_classes_and_flags(text, plain):
     known = {"cat", "cats", "bees", "police car light", "pirate hat", "students"}
     assert reworded(text, ("en",), known.__contains__) == plain
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("humpty dumpty sat on a wall", "an egg on a brick"),
+        ("jack and jill went up the hill", "a boy and a girl with a bucket on a hill"),
+        ("mary had a little lamb", "a girl and a lamb"), ("hot and cold", "a fire and a snowflake"),
+        ("a hot and cold drink", "a hot and cold drink"), ("time flies", "an hourglass"),
+        ("half an orange", "an orange"), ("half a dozen eggs", "six eggs"),
+        ("a bucket full of sand", "a bucket"), ("a happy and excited dog", "a happy dog"),
+        ("a cat and excited dogs", "a cat and excited dogs"),
+        ("i miss my dog", "my dog"), ("i need help", "i need help"),
+        ("I want a pony with wings", "a pony with wings"),
+        ("a dog watching the sunset", "a dog at sunset"),
+        ("the mouse ran up the clock", "the mouse on the clock"),
+        ("a truck picking up trash", "a truck picking trash"),
+        ("a bear looking up at the stars", "a bear looking up at the stars"),
+        ("first a house, then a tree", "a house, a tree"), ("a singer on a stage", "a singer"),
+        ("a net", "fishing-net"), ("a sick dog", "a dog with a thermometer"),
+        ("a birthday cupcake with one candle", "a birthday cupcake"),
+    ],
+)  # fmt: skip
+def test_songs_opposites_wishes_and_particles(text, plain):
+    assert reworded(text, ("en",), set().__contains__) == plain

@@ -55,6 +55,17 @@ _PLAIN = re.compile(
     re.IGNORECASE,
 )
 """Words before a name that make no other thing of it."""
+_STATES = re.compile(
+    r"^(?:(?:an? |the |my |some )?(?:(?:half )?"
+    r"(?:empty|full|open|opened|closed|shut|broken|cracked|"
+    r"chipped|shattered|burnt|burned|melted|melting|rotten|mou?ldy|stale|dirty|clean|muddy|dusty|"
+    r"wet|dry|lit|unlit|torn|ripped|folded|crumpled|wilted|wilting|withered|dead|dying|hungry|"
+    r"thirsty|injured|hurt|wounded|abandoned|flat|bent|peeled|sliced|chopped|mashed|boiled|"
+    r"locked|unlocked|used|unused|ripe|unripe|raw|spilled|spilt|deflated|shy|brave|lazy|proud|"
+    r"excited|curious|bored|calm|relaxed|elegant|fancy|messy|tidy|missing|lost)) )+(?=\S)",
+    re.IGNORECASE,
+)
+"""Words for a state of a thing, which it is drawn without where no drawing shows it."""
 _LIKE = KNOWN - 0.01
 """The greatest similarity of what is drawn as another of its kind."""
 _PERSONS = 12
@@ -226,19 +237,7 @@ class Grounder:
                 found = self._ground(right, self.encoder.encode([right]).pooled[0])
                 if found.known:
                     return found.model_copy(update={"phrase": phrase})
-            if near.similarity < KNOWN:
-                meant, alike = self._respelled(said, vector)
-                trusted = alike or near.similarity < LEAST  # whose vector says nothing
-                about = self._about(said, vector, near) or index.named(said)
-                if meant is not None and trusted and meant.similarity == 1:
-                    near = meant  # a name, but for its spelling
-                else:
-                    others = [about] if about else [near, *self._otherwise(said, vector)]
-                    others += [meant] if meant is not None and alike and not about else []
-                    near = max(others, key=lambda each: each.similarity)
-            elif index.colours_of(near.concept) == 0:  # a plane flying, of which there is a glyph
-                about = self._about(said, vector, near)
-                near = about if about and index.colours_of(about.concept) > 0 else near
+            near = self._rather(said, vector, near)
             best = self._drawn_best([near.caption], near)
             near = replace(best, similarity=near.similarity) if best else near
         near = self._person(said, near)
@@ -311,6 +310,36 @@ class Grounder:
         meaning = in_english(name, self.languages) if self.languages else None
         named = self._named(meaning or name)
         return self._drawn_best([meaning or name, named.caption if named else None], named) or named
+
+    def _rather(self, phrase: str, vector: Tensor, near: KnownConcept) -> KnownConcept:
+        """What a phrase is drawn from rather than from the concept nearest to it."""
+        index = self.index
+        plain = None if self._shows(near) else self._without_state(phrase)
+        if plain is not None:
+            return plain
+        if near.similarity < KNOWN:
+            meant, alike = self._respelled(phrase, vector)
+            trusted = alike or near.similarity < LEAST  # whose vector says nothing
+            about = self._about(phrase, vector, near) or index.named(phrase)
+            if meant is not None and trusted and meant.similarity == 1:
+                return meant  # a name, but for its spelling
+            others = [about] if about else [near, *self._otherwise(phrase, vector)]
+            others += [meant] if meant is not None and alike and not about else []
+            return max(others, key=lambda each: each.similarity)
+        if index.colours_of(near.concept) == 0:  # a plane flying, of which there is a glyph
+            about = self._about(phrase, vector, near)
+            return about if about and index.colours_of(about.concept) > 0 else near
+        return near
+
+    def _shows(self, found: KnownConcept) -> bool:
+        """Whether a concept is surely meant, and drawn in colours."""
+        return found.similarity >= KNOWN and not self._is_sign(found)
+
+    def _without_state(self, phrase: str) -> KnownConcept | None:
+        """What a phrase names, if it says its state (*an empty glass*); None for all others."""
+        plain = _STATES.sub("", phrase)
+        found = None if plain == phrase else self._known(plain)
+        return None if found is None else replace(found, similarity=_LIKE)
 
     def _about(self, phrase: str, vector: Tensor, near: KnownConcept) -> KnownConcept | None:
         """The concept of the noun that a phrase is about: a friendly *car*, un *chat* assis.

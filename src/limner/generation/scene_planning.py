@@ -269,13 +269,15 @@ def _listed(phrase: str, cut: Sequence[str]) -> tuple[str, ...]:
 def _are_things(
     phrases: Sequence[str], languages: Sequence[str], concepts: ConceptIndex | None
 ) -> bool:
-    """Whether each phrase of a list is known by itself."""
+    """Whether each phrase of a list is known by itself, if of one word also as a sign."""
+    words = all(" " not in bare(phrase) for phrase in phrases)
     return concepts is not None and all(
         bare(phrase).casefold() not in (*COLOURS, WHITE)
         and not phrase.startswith("its ")
         and (
             in_english(_NUMBER.sub("", phrase), languages) is not None
             or is_name(phrase, languages, concepts)
+            or (words and concepts.named(phrase) is not None)
             or facts_of(phrase) != UNKNOWN
             or facts_of(phrase.rpartition(" ")[2]) != UNKNOWN  # a plane ticket
         )

@@ -31,6 +31,10 @@ _OWNED: frozenset[Contact] = frozenset(
     {"wearing", "holding", "eating", "riding", "with", "made", "doing"}
 )
 """Relations after which the sentence goes on about the first thing."""
+_WORN: frozenset[str] = frozenset(
+    {"garment", "trousers", "hat", "shoes", "glasses", "collar", "headset"}
+)
+"""Roles of things that who is in them wears: *a princess in a dress in front of a castle*."""
 _PLACED: frozenset[Contact] = frozenset(
     {"on", "in", "under", "at", "beside", "behind", "front", "above", "with", "below", "doing"}
 )
@@ -500,7 +504,8 @@ class _Reader:
         other = self._read(text)
         if head is None or other in (None, head):
             return other if head is None else head
-        if relation in _OWNED:
+        worn = relation == "in" and self._role_of(other) in _WORN
+        if relation in _OWNED or worn:
             self.links[before:] = [
                 replace(link, first=head)
                 if link.first == other and not self._its_own(link)

@@ -28,11 +28,15 @@ _OWN = re.compile(
     r"(?=$|[,.!?]| [a-z])"
 )
 """What an own animal or relative is called."""
+_CHILDREN = {"man": "boy", "woman": "girl"}
+"""Who is drawn of somebody who is little."""
 _JOINS = (
     r"and|with|without|in|on|at|by|near|under|behind|beside|next|is|are|was|who|has|holds?|wears?|"
     r"from|as|for|or|vs|versus|against|to|into|inside|over|walks?|runs?|eats?|plays?|"
     r"rides?|reads?|loves?|likes?|sits?|sleeps?|drinks?|wants?|cooks?|paints?|draws?|sings?|"
-    r"dances|flies|makes?|goes|feeds?|meets?|helps?|kisses|hugs|climbs?|drives?|\w{3,}ing"
+    r"dances|flies|makes?|goes|feeds?|meets?|helps?|kisses|hugs|climbs?|drives?|\w{3,}ing|"
+    r"\w{2,}ed|went|ran|had|saw|found|lost|got|made|took|bought|sat|ate|swam|flew|rode|gave|wore|"
+    r"held|built|caught|won"
 )
 """What goes on about somebody, behind the name."""
 _BEFORE = (
@@ -66,7 +70,8 @@ def _title(match: re.Match[str]) -> str:
 
 
 def _person(match: re.Match[str]) -> str:
-    return f"a {_names()[match['name'].casefold()]}"
+    who = _names()[match["name"].casefold()]
+    return f"a {_CHILDREN.get(who, who) if match['young'] else who}"
 
 
 @cache
@@ -92,7 +97,8 @@ def _named() -> re.Pattern[str]:
     """A first name, with a surname in capitals, where somebody can be meant."""
     names = "|".join(sorted(_names(), key=len, reverse=True))
     return re.compile(
-        rf"{_BEFORE}(?P<name>{names})(?: (?-i:(?<=[a-z] )[A-Z][\w-]+))?"
+        rf"{_BEFORE}(?P<young>(?:little|young) )?(?P<name>{names})"
+        r"(?: (?-i:(?<=[a-z] )[A-Z][\w-]+))?"
         rf"(?=$|[,.!?]| (?:{_JOINS})\b)",
         re.IGNORECASE,
     )

@@ -282,6 +282,13 @@ _POSSESSIVE = re.compile(r"(?<=\w)['’]s\b|\bo['’](?=clock\b)")
 """Of English, whose *s* alone is a word of French and Czech, and *o* one of Portuguese."""
 
 
+_I_SAY = re.compile(
+    r"i (?:really )?(?:love|like|want|need|miss|see|saw|have|had|got|hate|wish|think|feel|would|"
+    r"will|can|was|am|dream|found|made|bought|eat|drink|play|live|work)\b"
+)
+"""English, although *i* is an article of Italian and *and* in Polish."""
+
+
 def languages_of(text: str) -> tuple[str, ...]:
     """Codes of the languages that a text may be in, by its script, its letters and function words.
 
@@ -290,6 +297,8 @@ def languages_of(text: str) -> tuple[str, ...]:
     for pattern, code in _SCRIPTS:
         if pattern.search(text):
             return (code,)
+    if _I_SAY.match(text.lower()):
+        return ("en",)
     words = re.findall(r"\w+", _POSSESSIVE.sub("", text.lower()))
     for word in words:
         if word in _DOZENS:

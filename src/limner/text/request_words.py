@@ -21,6 +21,7 @@ _WANTED = {
     r"(?:(?:can|could|may|would) (?:you|u|ya|i|we) )?"
     r"(?:please )?(?:(?:draw|(?:get|have|see)(?= (?:an?|some) )"
     r"|(?:paint|make|create|design|generate|show|give)(?= (?:me|us|an?|the|some|my|our|two) )"
+    r"|(?:put|place|add|include|arrange)(?= (?:an?|the|some|one|two|three|four|five|six|\d+) )"
     r"|(?:i|we)(?:'d| would)? (?:want|need|like|love)(?: to (?:see|have))?(?= \w+ ))"
     r"(?: me| us)?(?: please)? |(?:once upon a time,? )?there(?:'s| is| are| was| were| lived) "
     r"|once,? there (?:was|were|lived) |(?:(?:u|you|ya) )?(?:got|have) (?=(?:an?|any|some) )"
@@ -82,6 +83,7 @@ _KINDS = {
     rf"(?:(?:{_PICTURES})s? (?:of|showing)"
     r"|(?:picture|image|icon|logo)s? (?:for|with)|(?:avatar|sticker|mascot)s? for"
     r"|(?:posters?|wallpapers?|colou?ring pages?|coat of arms|crest|thumbnails?) with"
+    r"|(?:worksheets?|diagrams?|flash ?cards?|collages?|storyboards?) (?:of|with|showing|about|for)"
     r"|(?:(?:social media|instagram|facebook) posts?|infographics?) about) )",
     "es": r"(?:(?:dibujo|imagen|foto|[ií]cono|logo|logotipo|boceto|ilustraci[oó]n|pintura|retrato"
     r"|p[oó]ster(?! para)|acuarela) (?:\w+ )?(?:de|del|con|para) )",
@@ -119,6 +121,7 @@ _QUESTION = re.compile(
 """What something looks like."""
 _KINDS_BEHIND = re.compile(
     r"(?: (?:app icon|icon|logo|clip ?art|emoji|sticker|drawing|picture|image)s?"
+    r"|(?<=s) to (?:count|colou?r(?: in)?|trace|print(?: out)?|cut out|label)"
     r"|,? as (?:an? )?(?:[\w-]+ ){0,2}(?:icon|logo|emoji|drawing|picture|image|illustration)s?"
     r"|,? (?:lol|haha+|omg|pls|plz|pretty please|asap|thx|ty|xd)"
     r"|,? (?:please|thanks|thank you|por favor|s'il (?:te|vous) pla[iî]t|bitte|per favore)"
@@ -178,6 +181,8 @@ _BEFORE_BUSINESS = re.compile(f"^(?:{'|'.join(_BUSINESSES.values())})(?=\\w)", r
 _FRAMES = tuple(re.compile(f"^(?:{'|'.join(table.values())})", re.IGNORECASE)
                 for table in (_TOLD, _WANTED, _KINDS))  # fmt: skip
 _TITLE = re.compile(r"^[^:：]{3,60}[:：]\s*(?=\S)")
+_LIST = re.compile(r"^[^:,;.]{3,60}: +(?=[^,:;]{2,30}(?:,| and ))")
+"""What a list is of: *ingredients for a cake: flour, eggs and milk*."""
 _NUMBERED = re.compile(r"(?:\d+|two|three|four|five|six|seven|eight|nine|ten) ", re.I)
 _FUNCTION_WORDS = frozenset[str]().union(*(lexicon.stops for lexicon in LATIN.values()))
 _LONGEST = 2_000
@@ -343,6 +348,7 @@ def subject(phrase: str) -> str:
         if shorter.rpartition(" ")[2].casefold() in _FUNCTION_WORDS:
             break  # a suitcase with stickers
         name = shorter
+    name = _LIST.sub("", name)
     titled = _TITLE.sub("", name)
     name = titled if has_article(titled) or _NUMBERED.match(titled) else name
     for frame in _FRAMES:

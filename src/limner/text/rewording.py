@@ -18,6 +18,7 @@ from limner.text.events import shown_event
 from limner.text.first_names import with_persons
 from limner.text.greetings import Greeting, greeting_of
 from limner.text.lexicon import LATIN
+from limner.text.materials import in_colours_of_materials
 from limner.text.names import bare
 from limner.text.negations import without_negated
 from limner.text.number_words import in_digits
@@ -25,6 +26,7 @@ from limner.text.own_parts import without_own_parts
 from limner.text.persons import animals, as_drawn, job_alone
 from limner.text.picture_sides import beside_each_other
 from limner.text.places_alone import place_alone
+from limner.text.plain_verbs import with_participles
 from limner.text.tables import table
 from limner.text.vocabulary import MEASURES, OF, in_english
 
@@ -79,6 +81,7 @@ _MADE_FOR = re.compile(
     re.IGNORECASE,
 )
 """Pictures of what they are for."""
+_SAYINGS = ("sayings.tsv",)
 _TURNS = ("clauses.tsv", "concerns.tsv", "turns.tsv")
 _MOST_KEYWORDS = 8
 _LONGEST_NOUN = 4
@@ -155,6 +158,8 @@ def reworded_greeting(
         is_name: whether a phrase is a name of something that is drawn by itself.
     """
     text = text if greeting is None else greeting.shown
+    for language in languages:
+        text = _turned(text, _rows(language, _SAYINGS))
     if languages[0] == "en":
         text = with_persons(text, is_name)
     whole = _feeling(text) or shown_event(text, languages)
@@ -167,14 +172,14 @@ def reworded_greeting(
         text = _joined(_as_list(text, is_name), is_name)
     for language in languages:
         better = in_digits(without_negated(text, language), language)
-        for words, instead in _turns(language):
-            better = words.sub(instead, better).strip() or better
+        better = _turned(better, _rows(language, _TURNS))
         better = with_actions(better, language, is_name)
         better = without_own_parts(beside_each_other(better, language), language)
         better = _with_tools(_without_measures(better, language, is_name), language)
         better = in_costume(better, language, is_name)
         better = as_drawn(better, language, is_name)
         if language == "en":
+            better = with_participles(in_colours_of_materials(better, is_name), is_name)
             better = _GLASSES.sub(r"\1 wineglasses", better)
             better = _FAMILY.sub(_of_animals, better)
             better = better if is_name(better) else _RACE.sub(_racing, better)
@@ -215,14 +220,26 @@ def _with_whom(text: str, language: str, is_name: Callable[[str], bool]) -> str:
     return f"{match['what']}, {match['whom']}" if known else match["what"]
 
 
+def _turned(text: str, rows: Sequence[tuple[re.Pattern[str], str]]) -> str:
+    """A text with what is said instead of each pattern; never empty."""
+    for words, instead in rows:
+        text = words.sub(instead, text).strip() or text
+    return text
+
+
 @cache
-def _turns(language: str) -> Sequence[tuple[re.Pattern[str], str]]:
+def _rows(language: str, names: tuple[str, ...]) -> Sequence[tuple[re.Pattern[str], str]]:
     """Turns of phrase, and what is said instead.
 
-    ``clauses.tsv`` has those of further clauses (*because she got flowers*), ``concerns.tsv`` of
-    what somebody is late for or dreams of, ``turns.tsv`` all others.
+    ``sayings.tsv`` has songs, tales, proverbs and pairs of opposites, ``clauses.tsv`` further
+    clauses (*because she got flowers*), ``concerns.tsv`` what somebody is late for or dreams of,
+    ``turns.tsv`` all others.
+
+    Args:
+        language: of the rows.
+        names: of the tables.
     """
-    rows = [words for name in _TURNS for code, *words in table(name)[1:] if code == language]
+    rows = [words for name in names for code, *words in table(name)[1:] if code == language]
     return [(re.compile(words, re.IGNORECASE), instead) for words, instead in rows]
 
 
