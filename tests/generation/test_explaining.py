@@ -14,6 +14,7 @@ from limner.evaluation.explanation_page import explanation_page
 from limner.generation.explaining import MOST_WORDS, MapSource, things_of, without_word
 from limner.generation.explanation_files import explanation_as_json, write_explanation
 from limner.generation.generator import load
+from limner.generation.glossed_prompts import still_read
 from limner.generation.heat_maps import heat_map
 from limner.generation.placed import Placed
 from limner.models.settings import Capability
@@ -164,6 +165,29 @@ def test_a_prompt_without_a_word(prompt, number, rest):
 def test_words_stand_for_things(prompt, phrases, things):
     found = things_of(prompt, word_spans(prompt), phrases)
     assert " ".join("".join(map(str, each)) or "-" for each in found) == things
+
+
+def test_words_of_a_language_that_is_put_into_english_stand_for_its_things(shipped):
+    text = "masanın üstünde uyuyan iki kırmızı kedi"
+    found = shipped.explain(text, seed=1)
+    drawn = {word.text: word.drawn and word.drawn.phrase for word in found.words}
+    assert all(text[word.start : word.end] == word.text for word in found.words)
+    assert drawn["masanın"] == "a table"
+    assert drawn["iki"] == drawn["kedi"] == drawn["kırmızı"] == drawn["uyuyan"] == "cats"
+    assert drawn["üstünde"] is None, "between the two"
+
+
+@pytest.mark.parametrize(
+    ("left", "language", "read"),
+    [
+        ("masada kedi", "tr", "masada kedi"),
+        ("czerwony", "pl", "red"),
+        ("un gato", None, "un gato"),
+    ],
+)
+def test_what_is_left_of_a_text_keeps_its_language(left, language, read):
+    """Too few words to tell it are given in English."""
+    assert still_read(left, language, None) == read
 
 
 def test_what_cannot_be_explained_is_refused(tiny_model, monkeypatch):

@@ -9,6 +9,7 @@ from PIL import Image
 
 from limner.errors import CapabilityError, DataError, PromptError, UsageError
 from limner.generation.generator import Generator
+from limner.generation.glossed_prompts import glossed
 from limner.generation.picture import Picture
 from limner.generation.plan_edits import PlanEditor
 from limner.generation.prompt_reader import PromptReader, PromptText
@@ -72,6 +73,30 @@ SAID = {
     "hi": ("एक बिल्ली और एक कुत्ता", "बिल्ली को नीला कर दो", "एक टोपी जोड़ो", "कुत्ते को हटा दो",
            "रात में"),
     "ar": ("قطة وكلب", "اجعل القطة زرقاء", "أضف قبعة", "احذف الكلب", "في الليل"),
+    "nl": ("een kat en een hond", "maak de kat blauw", "voeg een hoed toe", "verwijder de hond",
+           "'s nachts"),
+    "pl": ("kot i pies", "pomaluj kota na niebiesko", "dodaj kapelusz", "usuń psa", "w nocy"),
+    "tr": ("bir kedi ve bir köpek", "kediyi mavi yap", "bir şapka ekle", "köpeği sil", "gece"),
+    "sv": ("en katt och en hund", "gör katten blå", "lägg till en hatt", "ta bort hunden",
+           "på natten"),
+    "nb": ("en katt og en hund", "gjør katten blå", "legg til en hatt", "fjern hunden",
+           "om natten"),
+    "da": ("en kat og en hund", "gør katten blå", "tilføj en hat", "fjern hunden", "om natten"),
+    "uk": ("кіт і собака", "зроби кота синім", "додай капелюх", "прибери собаку", "вночі"),
+    "cs": ("kočka a pes", "obarvi kočku na modro", "přidej klobouk", "odstraň psa", "v noci"),
+    "id": ("seekor kucing dan seekor anjing", "ubah warna kucing menjadi biru", "tambahkan topi",
+           "hapus anjing", "di malam hari"),
+    "vi": ("một con mèo và một con chó", "tô con mèo màu xanh dương", "thêm một cái mũ",
+           "xóa con chó", "ban đêm"),
+    "el": ("μια γάτα και ένας σκύλος", "κάνε τη γάτα μπλε", "πρόσθεσε ένα καπέλο",
+           "αφαίρεσε τον σκύλο", "τη νύχτα"),
+    "hu": ("egy macska és egy kutya", "fesd kékre a macskát", "adj hozzá egy kalapot",
+           "töröld a kutyát", "éjszaka"),
+    "ro": ("o pisică și un câine", "fă pisica albastră", "adaugă o pălărie", "șterge câinele",
+           "noaptea"),
+    "fi": ("kissa ja koira", "maalaa kissa siniseksi", "lisää hattu", "poista koira", "yöllä"),
+    "fa": ("یک گربه و یک سگ", "گربه را آبی کن", "یک کلاه اضافه کن", "سگ را حذف کن", "در شب"),
+    "he": ("חתול וכלב", "צבע את החתול בכחול", "הוסף כובע", "מחק את הכלב", "בלילה"),
 }  # fmt: skip
 
 
@@ -86,6 +111,7 @@ def test_every_language_changes_the_same(prompt_reader, language):
     """The four kinds of instruction, each followed on what the language's own prompt shows."""
     prompt, *said = SAID[language]
     ask = PromptText(prompt, True, True, "noto")
+    ask = ask._replace(text=glossed(prompt, prompt_reader.concepts))
     (read,) = prompt_reader.read([ask])
     plan = PlanEditor(prompt_reader, "noto", transparent=False).edited(read, prompt, said)
     cat, dog, hat = plan.scene.cast

@@ -56,7 +56,23 @@ from limner.scenes.places import Setting
      ("استبدل الكلب بحصان", Reading("replace", "الكلب", "حصان")),
      ("حصان بدلا من الكلب", Reading("replace", "الكلب", "حصان")),
      ("اجعل الكلب أكبر", Reading("bigger", "الكلب")),
-     ("حرك الشمس إلى اليسار", Reading("left", "الشمس"))],
+     ("حرك الشمس إلى اليسار", Reading("left", "الشمس")),
+     ("voeg een rode hoed toe", Reading("add", "", "a red hat")),
+     ("maak het groter", Reading("bigger", "it")),
+     ("maak de auto rood", Reading("colour", "a car", "", "red")),
+     ("twee honden in plaats van een", Reading("replace", "one", "two dogs")),
+     ("usuń kota", Reading("remove", "a cat")),
+     ("zamień psa na ptaka", Reading("replace", "a dog", "a bird")),
+     ("postaw kota obok psa", Reading("move", "", "the cat next to a dog")),
+     ("zet een boom naast het huis", Reading("move", "", "a tree next to a house")),
+     ("kediyi maviye boya", Reading("colour", "a cat", "", "blue")),
+     ("kediyi köpeğin yanına koy", Reading("move", "", "the cat next to a dog")),
+     ("fesd kékre a macskát", Reading("colour", "a cat", "", "blue")),
+     ("cseréld az autót buszra", Reading("replace", "a car", "a bus")),
+     ("vaihda auto bussiin", Reading("replace", "a car", "a bus")),
+     ("گربه را کنار سگ بگذار", Reading("move", "", "the cat next to a dog")),
+     ("החלף את הכלב בציפור", Reading("replace", "a dog", "a bird")),
+     ("намалюй дерево біля будинку", Reading("add", "", "a tree next to a house"))],
 )  # fmt: skip
 def test_read_as_meant(text, meant):
     assert meant in list(readings(text))
@@ -77,7 +93,10 @@ def test_read_as_meant(text, meant):
      ("해변에서", Setting("beach")), ("रात में", Setting(night=True)),
      ("à noite", Setting(night=True)), ("밤으로 바꿔줘", Setting(night=True)),
      ("रात कर दो", Setting(night=True)), ("في الليل", Setting(night=True)),
-     ("ليلا", Setting(night=True)), ("على الشاطئ", Setting("beach"))],
+     ("ليلا", Setting(night=True)), ("على الشاطئ", Setting("beach")),
+     ("'s nachts", Setting(night=True)), ("zet het op het strand", Setting("beach")),
+     ("на пляжі", Setting("beach")), ("rannalla", Setting("beach")),
+     ("laat het sneeuwen", Setting("snow"))],
 )  # fmt: skip
 def test_places_and_times(text, setting):
     first = next(readings(text))
@@ -86,7 +105,8 @@ def test_places_and_times(text, setting):
 
 def test_plain_backgrounds_and_days():
     for text in ("on a blue background", "make the background blue", "蓝色背景", "fondo azul",
-                 "على خلفية زرقاء", "اجعل الخلفية زرقاء"):  # fmt: skip
+                 "على خلفية زرقاء", "اجعل الخلفية زرقاء", "maak de achtergrond blauw",
+                 "arka planı mavi yap", "پس زمینه را آبی کن", "tee tausta siniseksi"):  # fmt: skip
         first = next(readings(text))
         assert isinstance(first, Behind) and first.setting is None
         red, green, blue = first.background
@@ -100,3 +120,9 @@ def test_plain_backgrounds_and_days():
 def test_what_stands_for_anything():
     assert is_pronoun("it") and is_pronoun("它") and is_pronoun("todo") and is_pronoun("ها")
     assert not is_pronoun("the cat")
+
+
+def test_what_is_not_known_is_not_said_again():
+    """Words of a language with a glossary name a thing only where all of them are known."""
+    said = [each for each in readings("fesd frobra a macskát") if each.change == "be"]
+    assert all("macskát" in each.other for each in said)

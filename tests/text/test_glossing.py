@@ -3,7 +3,7 @@
 import pytest
 
 from limner.text.glossaries import LANGUAGES, glossary_of
-from limner.text.glossing import gloss, language_of
+from limner.text.glossing import gloss, glossed_words, language_of
 from limner.text.tables import table
 
 SENTENCES = [
@@ -55,6 +55,12 @@ SENTENCES = [
     ("fa", "یک گربه قرمز روی میز نشسته است", "a red cat sitting on a table"),
     ("he", "שני ארנבים לבנים אוכלים גזר בגינה", "two white rabbits eating a carrot in a garden"),
     ("he", "רקטה עפה מעל העיר בלילה", "a rocket flying above a city at night"),
+    ("nl", "een kat links van een hond", "a cat left of a dog"),
+    ("uk", "кіт ліворуч від будинку", "a cat left of a house"),
+    ("fi", "kissa koiran oikealla puolella", "a cat right of a dog"),
+    ("el", "ένα αυτοκίνητο και ένα σπίτι", "a car and a house"),
+    ("vi", "một chiếc ô tô và một ngôi nhà", "a car and a house"),
+    ("da", "en kat på en blå baggrund", "a cat on a blue background"),
 ]  # fmt: skip
 
 
@@ -104,3 +110,22 @@ def test_glossaries_hold_what_sentences_are_made_of(code):
     said = {english for kind, english, _ in rows if kind == "number"}
     assert {"two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"} <= said
     assert glossary_of(code).code == code
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("masanın üstünde iki kedi",
+         [("table", "masanın"), ("on", "üstünde"), ("two", "iki"), ("cats", "kedi")]),
+        ("chłopiec jedzie na rowerze",
+         [("boy", "chłopiec"), ("riding", "jedzie"), ("on", "na"), ("bicycle", "rowerze")]),
+        ("een jongen fietst boven op een berg",
+         [("a", "een"), ("boy", "jongen"), ("riding a bicycle", "fietst"), ("on", "boven op"),
+          ("a", "een"), ("mountain", "berg")]),
+        ("חתול בגינה", [("cat", "חתול"), ("at garden", "בגינה")]),
+    ],
+)  # fmt: skip
+def test_words_of_a_gloss_are_those_that_they_were(text, words):
+    found = gloss(text, lambda _: None)
+    said = glossed_words(text, lambda _: None, found)
+    assert [(each.english, text[each.start : each.end]) for each in said] == words

@@ -47,6 +47,7 @@ def show(
     draws: the things, their numbers, colours and places, and the background.
     """
     from limner.errors import UsageError
+    from limner.generation.glossed_prompts import glossed
     from limner.text import load_encoder
     from limner.text.request_words import what_is_asked
 
@@ -68,6 +69,8 @@ def show(
         typer.echo(f"{row['kind']:<9}{row['text']}  ({near})")
     if asked != prompt:
         typer.echo(f"asks     {asked}")
+    if (said := glossed(asked, None)) != asked:
+        typer.echo(f"reads    {said}")
     if plan is None:
         typer.echo(f"no plan: the planner reads with another encoder than {loaded.spec}")
         return

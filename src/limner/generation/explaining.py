@@ -26,6 +26,7 @@ from limner.data.store import Store
 from limner.errors import UsageError
 from limner.generation.copies import COPY_DISTANCE
 from limner.generation.drawn_from import Grounding
+from limner.generation.glossed_prompts import WordsRead, still_read, words_read
 from limner.generation.placed import Placed
 from limner.generation.prompts import PromptWarning
 from limner.metrics.memorisation import mosaic, nearest_pictures
@@ -194,7 +195,7 @@ def explain(
     if isinstance(job, Exception):
         raise job
     check_words(request.prompt)
-    words = word_spans(request.prompt)
+    read = words_read(request.prompt, generator.concepts)
     session = generator.session()
     session.add(job.drawing)
     tell = on_progress or (lambda drawn: None)
@@ -204,18 +205,19 @@ def explain(
     picture = generator.finished(job)
     settings = picture.settings.model_copy(update={"reference": None})
     again = replace(request, settings=settings)
-    without = {} if maps_only else _without_each(generator, again, words, tell)
-    case = _Case(generator, job, picture, words, without)
+    without = {} if maps_only else _without_each(generator, again, read, tell)
+    case = _Case(generator, job, picture, read, without)
     kind, maps = _maps(case, source)
     tell(1 + len(without))
     score, scores = (None, dict[int, float]()) if aligner is None else _scored(aligner, case)
     drawn, nothing = case.drawn_from, np.zeros(picture.image.size[::-1], np.float32)
     explained = []
-    for number, (word, values) in enumerate(zip(words, maps, strict=True)):
+    for number, (word, values) in enumerate(zip(read.words, maps, strict=True)):
         change = case.changes.get(number)
         explained.append(
             ExplainedWord(
-                *word, _shown(nothing if values is None else values, change), without.get(number),
+                word.text, word.start, word.end,
+                _shown(nothing if values is None else values, change), without.get(number),
                 None if change is None else float(change.mean()), scores.get(number),
                 drawn.get(number),
             )
@@ -235,8 +237,13 @@ class _Case:
     generator: Generator
     job: Job
     picture: Picture
-    words: Sequence[WordSpan]
+    read: WordsRead
     without: Mapping[int, Picture]
+
+    @property
+    def words(self) -> Sequence[WordSpan]:
+        """Of the prompt."""
+        return self.read.words
 
     @cached_property
     def changes(self) -> dict[int, Floats]:
@@ -255,9 +262,9 @@ class _Case:
         """The things that each word stands for."""
         phrases: Sequence[str] = [each.phrase for each in self.job.drawn_from]
         if self.placed is not None:
-            phrases = phrases or self.placed.words or [self.picture.prompt]
+            phrases = phrases or self.placed.words or [self.read.text]
             phrases = phrases[: len(self.placed.pixels)]
-        return things_of(self.picture.prompt, self.words, phrases)
+        return things_of(self.read.text, self.words, phrases)
 
     @property
     def drawn_from(self) -> dict[int, Grounding]:
@@ -326,11 +333,13 @@ def without_word(prompt: str, word: WordSpan) -> str:
 def _without_each(
     generator: Generator,
     request: DrawRequest,
-    words: Sequence[WordSpan],
+    read: WordsRead,
     tell: Callable[[float], None],
 ) -> dict[int, Picture]:
     """The picture without each word, by its number; ``tell`` as :func:`explain` does."""
-    prompts = {number: without_word(request.prompt, word) for number, word in enumerate(words)}
+    left = (without_word(request.prompt, word) for word in read.words)
+    prompts = {number: still_read(rest, read.language, generator.concepts)
+               for number, rest in enumerate(left)}  # fmt: skip
     numbers = [number for number, prompt in prompts.items() if prompt]
     requests = [replace(request, prompt=prompts[number]) for number in numbers]
     with warnings.catch_warnings():
@@ -443,9 +452,9 @@ def things_of(
     go with it, and those between two things, such as relations, with both.
 
     Args:
-        prompt: as it was given.
-        words: its words.
-        phrases: what each thing is called in the prompt.
+        prompt: as it is read.
+        words: of the given prompt.
+        phrases: what each thing is called in the prompt as it is read.
     """
     owners: list[set[int]] = [set() for _ in words]
     used: dict[str, int] = {}

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from limner.errors import PromptError
 from limner.generation.drawn_from import Grounding
 from limner.generation.edited_scenes import CastProp, CastThing, EditedScene, Step
+from limner.generation.glossed_prompts import meaning_by
 from limner.generation.grounding import LEAST, Grounder
 from limner.generation.planned_scene import PlannedScene, one_thing
 from limner.generation.prompt_reader import PromptReader, PromptText, ReadPrompt
@@ -166,7 +167,7 @@ class PlanEditor:
                 code="instruction_too_long",
             )
         self._missing = None
-        for reading in readings(text):
+        for reading in readings(text, meaning_by(self._reader.concepts)):
             if isinstance(reading, Behind):
                 self._put_behind(edit, reading, text)
                 return

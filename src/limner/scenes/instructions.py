@@ -2,13 +2,15 @@
 
 An instruction may be read in several ways; which one is meant depends on what is in the picture,
 so all are given, the likeliest first. The words are in ``instructions.tsv``: ``a`` names something
-in the picture, ``b`` what comes, ``c`` is a colour.
+in the picture, ``b`` what comes, ``c`` is a colour. Of a language that has a glossary
+(:mod:`limner.text.glossaries`) what an instruction names is given in English.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal, get_args
@@ -20,6 +22,15 @@ from limner.scenes.phrasebook import BOOKS
 from limner.scenes.places import Setting, read_place, take_times
 from limner.scenes.plain import background_alone
 from limner.tables import read_table
+from limner.text.glossaries import LANGUAGES
+from limner.text.glossing import (
+    gloss,
+    is_indefinite,
+    is_known,
+    language_of,
+    languages_like,
+    quality_in,
+)
 from limner.text.lexicon import languages_of
 
 Change = Literal[
@@ -39,6 +50,12 @@ _PREPOSITIONS = re.compile(
     r"vor|su|sul|sulla|nel|nella|em|no|na|ao|в|во|на|под|у|في|على|عند) ",
     re.IGNORECASE,
 )
+_INTO = re.compile(r"^(?:into|to|in|on|with) ")
+"""What the case of a noun means that says what a thing becomes."""
+_AN = re.compile(r"^an? ")
+_ANY_WORDS = (r"\S+", r"\S+ \S+")
+"""What may be a colour in a language whose glossary says whether it is, the shorter first."""
+_IT = "it"
 _BEHIND = re.compile(r"(?:に|で|へ)(?:して|する|変えて)?$|(?:에서|에|으로|로)$| (?:में|पर)$")
 
 
@@ -74,17 +91,17 @@ class Behind:
     day: bool = False
 
 
-def readings(text: str) -> Iterator[Reading | Behind]:
+def readings(
+    text: str, meaning: Callable[[str], str | None] = lambda _: None
+) -> Iterator[Reading | Behind]:
     """All ways to read an instruction, the likeliest first.
 
     Args:
-        text: canonical text in one of the taught languages.
+        text: canonical text in one of the taught languages, or in one that has a glossary.
+        meaning: the English name of what a name of any language is; None where it is none.
     """
-    likely = [each for each in languages_of(text) if each in _table()]
-    latin = not re.search(r"[^\W\d_\u0000-\u024f]", text)
-    others = [each for each in _table() if each not in likely and latin]
     restated = []  # what names but a thing may be anything in another language
-    for language in (*likely, *others):
+    for language in _languages(text):
         said = _plain(text, language)
         behind = _behind(said, language)
         if behind is not None:
@@ -95,20 +112,66 @@ def readings(text: str) -> Iterator[Reading | Behind]:
                 continue
             found = {"a": "", "b": "", "c": ""} | match.groupdict(default="")
             colour = _colour_of(found["c"], language) if found["c"] else None
-            reading = Reading(change, found["a"].strip(), found["b"].strip(), colour)
+            if found["c"] and colour is None:
+                continue
+            named = Reading(change, found["a"].strip(), found["b"].strip(), colour)
+            ways = [named]
+            if language in LANGUAGES:
+                ways = list(_in_english(named, language, meaning))
             if change == "be":
-                restated.append(reading)
+                restated += ways
             else:
-                yield reading
+                yield from ways
     yield from dict.fromkeys(restated)
 
 
-def is_pronoun(words: str) -> bool:
-    """Whether words stand for whatever is in the picture: *it*, *todo*."""
+def _in_english(
+    said: Reading, language: str, meaning: Callable[[str], str | None]
+) -> Iterator[Reading]:
+    """What is said in a language with a glossary, by its words in English."""
+
+    def english(words: str) -> str:
+        if is_pronoun(words, language):
+            return _IT
+        found = gloss(words, meaning, language) if words else None
+        said = "" if found is None else found.english
+        return "one" if words and not said and is_indefinite(words, language) else said
+
+    if said.change == "be" and not is_known(said.other, meaning, language):
+        return
+    other = _INTO.sub("", english(said.other)) if said.change == "replace" else english(said.other)
+    found = Reading(said.change, english(said.thing), other, said.colour)
+    if said.change == "move" and not is_indefinite(said.other, language):
+        found = Reading(said.change, found.thing, _AN.sub("the ", found.other))
+    yield found
+
+
+def _languages(text: str) -> Iterator[str]:
+    """Languages that an instruction may be in, the likeliest first."""
+    by_words = language_of(text)
+    likely = [*([by_words] if by_words else []), *languages_of(text), *languages_like(text)]
+    scripts = _scripts(text)
+    alike = [each for each, rows in _table().items() if scripts & _scripts(rows["pronoun"][0])]
+    yield from dict.fromkeys(each for each in (*likely, *alike) if each in _table())
+
+
+def _scripts(text: str) -> set[str]:
+    """The scripts of the letters of a text, as Unicode's names of letters begin: ``LATIN``."""
+    return {unicodedata.name(letter, "").split(" ")[0] for letter in text if letter.isalpha()}
+
+
+def is_pronoun(words: str, language: str | None = None) -> bool:
+    """Whether words stand for whatever is in the picture: *it*, *todo*.
+
+    Args:
+        words: of an instruction.
+        language: of it; None for any whose words are not put into English.
+    """
+    read = [each for each in _table() if each not in LANGUAGES]
     return any(
         re.fullmatch(pattern, words, re.IGNORECASE)
-        for rows in _table().values()
-        for pattern in rows.get("pronoun", ())
+        for each in (read if language is None else [language])
+        for pattern in _table()[each].get("pronoun", ())
     )
 
 
@@ -134,6 +197,13 @@ def _behind(text: str, language: str) -> Behind | None:
             return _plain_ground(colour)
         if any(re.fullmatch(day, words, re.IGNORECASE) for day in rows.get("day", ())):
             return Behind(Setting(), day=True)
+    said = (rest, text)
+    return (_behind_in_english if language in LANGUAGES else _place_said)(said, language)
+
+
+def _place_said(said: tuple[str, str], language: str) -> Behind | None:
+    """What an instruction says of place, time and weather, without the words before it or whole."""
+    rest, rows = said[0], _table()[language]
     behind = _BEHIND.sub("", rest)
     ways = [rest, _PREPOSITIONS.sub("", rest, count=1), behind]
     for done in rows.get("done", ()):  # verbs stand last, and what is between needs its own ending
@@ -150,17 +220,35 @@ def _behind(text: str, language: str) -> Behind | None:
     return None
 
 
+def _behind_in_english(said: tuple[str, str], language: str) -> Behind | None:
+    """What words of a language with a glossary say of the background."""
+    for words in dict.fromkeys(said):
+        found = gloss(words, lambda _: None, language)
+        behind = None if found is None or not found.english else _behind(found.english, "en")
+        if behind is not None:
+            return behind
+    return None
+
+
 def _ground_said(text: str, language: str) -> Behind | None:
     """A plain background, or none, as the table has it said."""
     rows = _table()[language]
     if any(re.fullmatch(words, text, re.IGNORECASE) for words in rows.get("bare", ())):
         return Behind()
     for words in rows.get("ground", ()):  # where no phrasebook knows the word for a background
-        plain = re.fullmatch(words.replace("COLOUR", colour_pattern(language)), text)
-        said = colour_said(plain["c"], [language]) if plain else None
-        if said is not None:
-            return _plain_ground(said[0])
+        for colours in _ANY_WORDS if language in LANGUAGES else (colour_pattern(language),):
+            plain = re.fullmatch(words.replace("COLOUR", colours), text, re.IGNORECASE)
+            colour = _ground_colour(plain["c"], language) if plain else None
+            if colour is not None:
+                return _plain_ground(colour)
     return None
+
+
+def _ground_colour(word: str, language: str) -> str | None:
+    if language in LANGUAGES:
+        return _colour_of(word, language)
+    said = colour_said(word, [language])
+    return None if said is None else said[0]
 
 
 def _plain_ground(colour: str | None) -> Behind:
@@ -182,9 +270,9 @@ def _table() -> Mapping[str, Mapping[str, tuple[str, ...]]]:
 @cache
 def _patterns(language: str) -> tuple[tuple[Change, re.Pattern[str]], ...]:
     """The ways of a language to ask for a change, in the order of the table."""
-    words = sorted(_colours(language), key=len, reverse=True)
+    words = sorted(map(re.escape, _colours(language)), key=len, reverse=True)
     inflected = colour_pattern(language)
-    colour = "(?:" + "|".join([*map(re.escape, words), *([inflected] if inflected else [])]) + ")"
+    known = "(?:" + "|".join([*words, *([inflected] if inflected else [])]) + ")"
     rows = _table()[language]
     return tuple(
         (change, re.compile(pattern.replace("COLOUR", colour), re.IGNORECASE | re.DOTALL))
@@ -192,11 +280,20 @@ def _patterns(language: str) -> tuple[tuple[Change, re.Pattern[str]], ...]:
         for change in CHANGES
         if change == kind
         for pattern in patterns
+        for colour in _colours_in(pattern, language, known)
     )
+
+
+def _colours_in(pattern: str, language: str, known: str) -> tuple[str, ...]:
+    """What may stand for a colour in a pattern of a language, one after the other."""
+    return _ANY_WORDS if language in LANGUAGES and "COLOUR" in pattern else (known,)
 
 
 def _colour_of(word: str, language: str) -> str | None:
     """The colour that a word says; None for what nothing is dyed in."""
+    if language in LANGUAGES:
+        name = quality_in(word, language)
+        return name if name in (*COLOURS, WHITE) else None
     found = _colours(language).get(word.casefold())
     said = colour_said(word, [language]) if found is None else None
     return said[0] if said is not None and said[0] in COLOURS else found

@@ -61,6 +61,20 @@ class Word(NamedTuple):
     case: str = ""
 
 
+class ReadWord(NamedTuple):
+    """A word as it was found in a text.
+
+    Attributes:
+        word: what it is.
+        known: how many tokens the glossary knows it by.
+        tokens: how many it was written in; none for what is written into the token before it.
+    """
+
+    word: Word
+    known: float
+    tokens: int
+
+
 class _Ending(NamedTuple):
     old: str
     new: str
@@ -88,8 +102,8 @@ class Glossary:
 
     def read(
         self, tokens: Sequence[str], meaning: Callable[[str], str | None]
-    ) -> Iterator[tuple[Word, float]]:
-        """Every word of a text in its order, and how many tokens the glossary knows it by.
+    ) -> Iterator[ReadWord]:
+        """Every word of a text in its order.
 
         Forms of a word that are not in the glossary themselves count a little less.
 
@@ -103,14 +117,16 @@ class Glossary:
             if found is not None:
                 word, length = found
                 exact = tuple(tokens[at : at + length]) in self._entries
-                yield word, length if exact else length * _FORM
+                yield ReadWord(word, length if exact else length * _FORM, length)
                 at += length
                 continue
             parts = self._parts(tokens[at])
             if parts is not None:
-                yield from ((part, _FORM * (not number)) for number, part in enumerate(parts))
+                first, *more = parts
+                yield ReadWord(first, _FORM, 1)
+                yield from (ReadWord(part, 0, 0) for part in more)
             else:
-                yield self._by_name(tokens[at], meaning), 0
+                yield ReadWord(self._by_name(tokens[at], meaning), 0, 1)
             at += 1
 
     def _longest(self, tokens: Sequence[str], at: int) -> tuple[Word, int] | None:

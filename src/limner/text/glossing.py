@@ -17,7 +17,7 @@ from limner.text.glossaries import LANGUAGES, Word, glossary_of
 from limner.text.lexicon import LATIN
 from limner.text.spelling import is_in_lists
 from limner.text.vocabulary import in_english
-from limner.text.word_order import ordered
+from limner.text.word_order import ordered, plural_of
 
 _LONGEST = 300
 """Characters of a text that is looked at."""
@@ -63,16 +63,27 @@ class Gloss(NamedTuple):
     english: str
 
 
-def gloss(text: str, meaning: Callable[[str], str | None]) -> Gloss | None:
+class GlossedWord(NamedTuple):
+    """What ``text[start:end]`` is in English, in the form in which the text's gloss has it."""
+
+    english: str
+    start: int
+    end: int
+
+
+def gloss(
+    text: str, meaning: Callable[[str], str | None], language: str | None = None
+) -> Gloss | None:
     """A text word for word in English; None where it is in no language that has a glossary.
 
     Args:
         text: canonical text.
         meaning: the English name of what a name of any language is; None where it is none.
+        language: one of :data:`LANGUAGES` that it is known to be in; None where its words tell.
     """
     if len(text) > _LONGEST or text.isspace():
         return None
-    code = language_of(text)
+    code = language or language_of(text)
     if code is None:
         return None
     quotes: list[str] = []
@@ -83,7 +94,7 @@ def gloss(text: str, meaning: Callable[[str], str | None]) -> Gloss | None:
         if number % 2:
             said.append(part)
             continue
-        words = [_quoted(word) for word, _ in glossary.read(_tokens(part, code), meaning)]
+        words = [_quoted(each.word) for each in glossary.read(_tokens(part, code), meaning)]
         if words and words[0].kind == "who" and said:
             said[-1] = " "  # a boy, who rides a bicycle
         said.append(ordered(words, glossary))
@@ -92,6 +103,72 @@ def gloss(text: str, meaning: Callable[[str], str | None]) -> Gloss | None:
     english = _FLYING_ON.sub("over ", _IN.sub("in ", english))
     english = _TOYS.sub("with ", _BROOM.sub("on ", english))
     return Gloss(code, _HELD.sub(lambda match: quotes[int(match[1])], english))
+
+
+def glossed_words(
+    text: str, meaning: Callable[[str], str | None], found: Gloss
+) -> list[GlossedWord]:
+    """Which words of a text stand for which of its gloss, in the text's order.
+
+    Args:
+        text: canonical text.
+        meaning: as for :func:`gloss`.
+        found: its gloss.
+    """
+    glossary, said = glossary_of(found.language), frozenset(found.english.split())
+    words: list[GlossedWord] = []
+    quotes = [match.span() for match in _QUOTED.finditer(text)]
+    spans = [match.span() for match in _TOKEN.finditer(text)]
+    spans = [span for span in spans if not any(a <= span[0] < b for a, b in quotes)]
+    at = 0
+    tokens = [_tokens(text[a:b], found.language)[0] for a, b in spans]
+    for word, _, count in glossary.read(tokens, meaning):
+        english = word.english
+        if word.kind == "noun" and english.split(" ")[-1] not in said:
+            english = plural_of(english)
+        if count:
+            words.append(GlossedWord(english, spans[at][0], spans[at + count - 1][1]))
+            at += count
+        else:
+            words[-1] = words[-1]._replace(english=f"{words[-1].english} {english}")
+    return words
+
+
+def languages_like(text: str) -> list[str]:
+    """Languages with a glossary that knows words of a text, the one that knows most first."""
+    counts = {code: _count(text, code) for code in LANGUAGES}
+    return sorted((code for code in LANGUAGES if counts[code]), key=lambda code: -counts[code])
+
+
+def quality_in(text: str, language: str) -> str | None:
+    """What a text says of a thing, in English, and no more: a colour, a size; None for other texts.
+
+    Args:
+        text: *blauwe*, *in het blauw*.
+        language: one of :data:`LANGUAGES`.
+    """
+    found = glossary_of(language).read(_tokens(text, language), lambda _: None)
+    words = [each.word for each in found if each.word.kind not in ("preposition", "article")]
+    alone = len(words) == 1 and words[0].kind in ("adjective", "noun")
+    return words[0].english if alone else None
+
+
+def is_known(text: str, meaning: Callable[[str], str | None], language: str) -> bool:
+    """Whether every word of a text is known.
+
+    Args:
+        text: canonical text.
+        meaning: as for :func:`gloss`.
+        language: one of :data:`LANGUAGES`.
+    """
+    found = glossary_of(language).read(_tokens(text, language), meaning)
+    return all(each.word.kind for each in found)
+
+
+def is_indefinite(text: str, language: str) -> bool:
+    """Whether a text begins with an indefinite article."""
+    found = glossary_of(language).read(_tokens(text, language), lambda _: None)
+    return next((each.word[:2] == ("article", "a") for each in found), False)
 
 
 def _held(match: re.Match[str], quotes: list[str]) -> str:
@@ -139,7 +216,7 @@ def _is_not(other: str, tokens: Sequence[str], code: str) -> bool:
 
 def _count(text: str, code: str) -> float:
     """How many words of a text the glossary of a language has."""
-    return sum(known for _, known in glossary_of(code).read(_tokens(text, code), lambda _: None))
+    return sum(each.known for each in glossary_of(code).read(_tokens(text, code), lambda _: None))
 
 
 def _read_in(tokens: Sequence[str], language: str) -> int:

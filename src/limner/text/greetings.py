@@ -244,7 +244,7 @@ def _by_glossary(who: str, language: str) -> str | None:
     """Whom a word of a language that has a glossary means, in English; None where it has none."""
     if language not in LANGUAGES:
         return None
-    (word, _), *more = glossary_of(language).read([who.casefold()], lambda _: None)
+    (word, _, _), *more = glossary_of(language).read([who.casefold()], lambda _: None)
     return word.english if word.kind == "noun" and not more else None
 
 

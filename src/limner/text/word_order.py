@@ -27,6 +27,8 @@ _NO_ARTICLE = frozenset({
 """Nouns that are said without an article."""
 _BEFORE_NOUNS = frozenset({"adjective", "article", "number", "counter", "drop"})
 """Kinds of words that stand before a noun and belong to it."""
+_WITH_OTHERS = frozenset({"of", "to", "from"})
+"""Prepositions that other languages put behind another one: left *from* a house."""
 _POSTURES = frozenset({"sitting", "standing", "lying"})
 """Verbs that say less than another one beside them: *zit te lezen*, sits and reads."""
 _IRREGULAR = {
@@ -61,7 +63,7 @@ class _Chunk:
         if self.kind not in ("noun", "placed"):
             return self.english
         plural = self.plural or self.number not in ("", "one")
-        noun = _plural(self.noun) if plural and self.noun else self.noun
+        noun = plural_of(self.noun) if plural and self.noun else self.noun
         said = " ".join(filter(None, [self.number, *self.adjectives, noun]))
         if not (self.number or plural or _is_plural(self.noun) or noun in {"", *_NO_ARTICLE}):
             said = f"{'an' if said[:1].casefold() in _VOWELS else 'a'} {said}"
@@ -107,7 +109,7 @@ def _chunks(words: Sequence[Word], glossary: Glossary) -> Iterator[_Chunk]:
             open_ = None
         if ends:
             if kind == "preposition":
-                placed = word.english
+                placed = placed if placed and word.english in _WITH_OTHERS else word.english
             else:
                 placed = ""
                 yield _Chunk(kind, word.english)
@@ -280,7 +282,7 @@ def _is_plural(noun: str) -> bool:
     return noun.endswith("s") and not noun.endswith(("ss", "us", "is"))
 
 
-def _plural(noun: str) -> str:
+def plural_of(noun: str) -> str:
     """The plural of an English noun."""
     first, _, last = noun.rpartition(" ")
     space = " " if first else ""

@@ -20,16 +20,25 @@ _ANY_WORD = re.compile(r"\w")
 
 
 class WordSpan(NamedTuple):
-    """A word of a text: ``text[start:end]``."""
+    """A word of a text: ``text[start:end]``.
+
+    Attributes:
+        text: the word.
+        start: where it begins, in characters.
+        end: where it ends.
+        meaning: other words that it is read as, in English; empty where it is read as it stands.
+    """
 
     text: str
     start: int
     end: int
+    meaning: str = ""
 
     @property
     def keys(self) -> tuple[str, ...]:
         """By which it is compared: of an emoji the words of its name."""
-        return tuple(map(str.casefold, words_of(spell_out(self.text)))) or (self.text.casefold(),)
+        read = self.meaning or self.text
+        return tuple(map(str.casefold, words_of(spell_out(read)))) or (read.casefold(),)
 
 
 def word_spans(text: str) -> list[WordSpan]:
