@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-_STEP = 0.35
+_STEP = 0.4
 """Share of the way to a neighbour that a pixel goes at most in a step."""
 _LEAST, _MOST = 1 / 80, 3 / 80
 """Curvature, in units of [-1, 1] a square pixel, from which on a pixel moves, and from which on it

@@ -60,7 +60,7 @@ Stage = Literal["autoencode", "prior", "joint"]
 _MODE_STREAM = 2
 _BOUND_STREAM = 3
 _LEAST_SPREAD = 1e-3
-_SHARPENED = 256, 4
+_SHARPENED = 256, 2
 """Side from which on pictures of a few hundred bytes each are sharpened, and in how many steps."""
 _SEARCH_NOISE = 0.2
 """Deviation of the seed's noise around the likeliest code, from which a search begins."""
