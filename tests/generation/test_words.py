@@ -44,6 +44,7 @@ def read(reader: PromptReader, prompt: str) -> ReadPrompt:
         ("the bear and the rabbit drink tea", ["bear", "rabbit", "teacup without handle"]),
         ("empty glass", ["glass"]), ("a closed door", ["door"]), ("wilted rose", ["wilted flower"]),
         ("yes", ["check mark button"]), ("hammer and nails", ["hammer", "nails"]),
+        ("a wolf dressed up as grandma", ["wolf", "woman’s hat"]), ("electric car", ["automobile"]),
         ("happy and excited dog", ["dog"]),
         ("pterodactyl flying over a volcano", ["dragon", "volcano"]),
         ("lobster dinner", ["lobster", "large basic plate"]),

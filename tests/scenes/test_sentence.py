@@ -293,6 +293,30 @@ def test_the_tables_are_whole():
     assert templates("nl") == ()
 
 
+def test_what_it_means_is_what_something_stands_on():
+    phrases, links = said("a ball on the table, a cat under it, and a lamp next to it")
+    assert phrases == ("a ball", "the table", "a cat", "a lamp")
+    assert links[:2] == [("a ball", "on", "the table"), ("a cat", "under", "the table")]
+    _, links = said("a boy with a kite, a dog behind him")
+    assert links[1:] == [("a dog", "behind", "a boy")]
+
+
+def test_of_a_long_text_the_first_things_are_drawn():
+    text = "a girl on a swing, " + ", ".join(f"a {name} on a chair" for name in (
+        "cat", "dog", "mouse", "bird", "fox", "bear", "horse", "cow", "goat", "pig"))  # fmt: skip
+    sentence = read(text)
+    assert sentence.cut and len(sentence.phrases) == 8
+    assert {*sentence.links} >= {Link(0, "on", 1), Link(2, "on", 3)}
+    assert not read("a girl on a swing").cut
+
+
+def test_verbs_are_no_ends_of_names():
+    assert read("an office building on a street").setting == Setting("street")
+    _, links = said("a man raking leaves")
+    assert links == [("a man", "doing", "leaves")]
+    assert said("a man combing hair")[1] == []
+
+
 def test_a_long_text_is_read_in_no_time():
     text = "a cat on a mat with a hat in a box " * 60
     assert read(text).phrases == (text,)

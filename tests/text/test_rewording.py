@@ -411,6 +411,17 @@ def test_uniforms_fires_classes_and_flags(text, plain):
         ("first a house, then a tree", "a house, a tree"), ("a singer on a stage", "a singer"),
         ("a net", "fishing-net"), ("a sick dog", "a dog with a thermometer"),
         ("a birthday cupcake with one candle", "a birthday cupcake"),
+        ("a graph going down", "chart decreasing"), ("a plane taking off", "a plane"),
+        ("santa coming down the chimney", "santa on the chimney"),
+        ("an underwater scene with a crab", "under water a crab"),
+        ("a farm scene with cows and a barn", "in the farm cows and a barn"),
+        ("they rode home on a horse", "people rode on a horse"),
+        ("a golden retriever puppy", "a dog"), ("pigs in a pen", "pigs behind a fence"),
+        ("a house where they found a chest", "a house, a chest"),
+        ("opening presents", "a person opening presents"),
+        ("building a snowman", "a person building a snowman"),
+        ("building on a hill", "building on a hill"),
+        ("kids playing tag", "kids"),
     ],
 )  # fmt: skip
 def test_songs_opposites_wishes_and_particles(text, plain):

@@ -19,6 +19,7 @@ from typing import NamedTuple
 from limner.errors import UsageError
 from limner.generation.phrase_planning import PlannedPhrase, planned_phrase
 from limner.generation.planned_scene import PlannedScene, kept_links
+from limner.generation.prompts import quoted, warn
 from limner.modelfile import load_model
 from limner.models.concepts import ConceptIndex
 from limner.models.planner import PlannedThing, Planner, ScenePlan
@@ -188,6 +189,9 @@ class ScenePlanner:
         self, sentence: Sentence, whole: ScenePlan, languages: Sequence[str]
     ) -> PlannedScene:
         """A sentence whose phrases are planned one by one."""
+        if sentence.cut:
+            first = quoted(sentence.phrases[-1])
+            warn(f"the things that the text goes on about after {first} are left out")
         sentence, materials = _without_materials(sentence)
         heaps = {link.second for link in sentence.links if link.relation == "full"}
         sentence = replace(sentence, phrases=tuple(map(coloured_apart, sentence.phrases)))

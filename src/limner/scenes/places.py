@@ -20,11 +20,22 @@ INDOORS = ("room", "wall", "kitchen")
 BEYOND = ("space", "moon")
 """Where the sky is black and full of stars, and there is no weather."""
 """Places that have neither weather nor a time of day."""
+_TOGETHER: Mapping[tuple[str | None, str | None], str] = {
+    ("mountains", "lake"): "lake", ("forest", "lake"): "lake", ("grass", "lake"): "lake",
+    ("mountains", "snow"): "mountains", ("forest", "snow"): "snow", ("grass", "snow"): "snow",
+    ("mountains", "forest"): "forest", ("mountains", "grass"): "mountains", ("beach", "sea"): "beach",
+}  # fmt: skip
+"""The place that shows two: a lake is between mountains and trees."""
 _SCENERY = re.compile(
     r"landscapes?|scenery|panorama|scenic|\bview\b|风景|景色|景象|paisaje|paysage|landschaft|paesaggio|"
     r"paisagem|пейзаж|風景|景色|풍경|दृश्य",
     re.IGNORECASE,
 )
+_LEFT_BEHIND = re.compile(
+    r"^(?:(?:an?|une?|uma?|una|eine?) )?(?:with|of|con|de|avec|mit|von|di|com) | (?:of|de|von|di)$",
+    re.IGNORECASE,
+)
+"""Of *a landscape with trees*, without the landscape."""
 _AROUND = {
     "en": r"(?:(?:the|a|an|some|his|her|its|their) )?"
     r"(?:(?!(?:on|in|at|by|of|with|and|near|under|over|behind|from|to|above|below|across|"
@@ -81,6 +92,11 @@ class Setting:
             self.place or other.place, self.night or other.night, self.sunset or other.sunset,
             self.sunny or other.sunny, self.weather or other.weather,
         )  # fmt: skip
+
+    def with_place(self, other: Setting) -> Setting | None:
+        """This place with the other in it, *mountains with a lake*; None where none shows both."""
+        both = _TOGETHER.get((self.place, other.place)) or _TOGETHER.get((other.place, self.place))
+        return None if both is None else replace(self, place=both).joined(other)
 
     @property
     def settled(self) -> Setting:
@@ -142,7 +158,7 @@ def _tidy(text: str, language: str) -> str:
     """A text of which words were taken, without what they leave behind."""
     if language in ("zh", "ja"):
         return re.sub(r"\s+", "", text).strip(",，、的の")
-    return re.sub(r"^(?:of|de|von|di) | (?:of|de|von|di)$", "", " ".join(text.split()).strip(" ,"))
+    return _LEFT_BEHIND.sub("", " ".join(text.split()).strip(" ,"))
 
 
 @cache

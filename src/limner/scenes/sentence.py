@@ -23,10 +23,12 @@ from limner.text.names import bare, has_article, name_key
 from limner.text.request_words import subject
 from limner.text.vocabulary import in_english
 
-_LONGEST = 250
+_LONGEST = 600
 """Characters of a sentence that is read; longer ones are planned as they are."""
 _MOST = 8
-"""Phrases that a sentence may have."""
+"""Phrases of a sentence that are drawn; of a long text those that are said first."""
+_LONG = 120
+"""Characters of a text that is not planned as it is where it has more phrases."""
 _OWNED: frozenset[Contact] = frozenset(
     {"wearing", "holding", "eating", "riding", "with", "made", "doing"}
 )
@@ -69,6 +71,7 @@ _COUNT_ONLY = re.compile(
     re.IGNORECASE,
 )
 _WITH_ITS = re.compile(r"^(?:its|his|her|their) ", re.IGNORECASE)
+_WITH = re.compile(r"^with (?=\w)", re.IGNORECASE)
 _MEASURED = re.compile(
     r"^(?:an? |the )?(?:piece|slice|bit|chunk|sheet)s? of |"
     r"^(?:un |una )?(?:trozo|rebanada|pedazo) de |"
@@ -100,6 +103,9 @@ _PARTS = re.compile(
     re.IGNORECASE,
 )
 """What is no thing of its own but a part of one: *a woman with long hair*."""
+_TAKING: frozenset[Contact] = frozenset({"doing", "holding", "eating"})
+_TAKEN = re.compile(r"(?:leaves|leaf|petals?|straws?)$", re.IGNORECASE)
+"""Parts that somebody takes, who then has them as things: *raking leaves*."""
 _SMALL = re.compile(
     r"pigtails?|pony ?tails?|braids?|freckles|curls|"
     r"hair|beards?|mo?ustaches?|eyes?|ears?|nose|lips?|mouth|teeth|tongue|tails?|paws?|feet|legs?|"
@@ -173,6 +179,18 @@ _ASIDE: dict[str, dict[Contact, str]] = {
            "above": "darüber"},
 }  # fmt: skip
 """How a further thing stands to the one before, where it is said first: *on it a teapot*."""
+_SIDES_EN: dict[Contact, tuple[str, ...]] = {
+    "under": ("under", "underneath", "below", "beneath"),
+    "beside": ("next to", "beside", "near", "by", "close to"),
+    "behind": ("behind",), "front": ("in front of",), "above": ("above", "over"),
+    "on": ("on top of", "on"),
+}  # fmt: skip
+_OF_IT_EN = re.compile(
+    rf"(?P<what>.+?) (?P<side>{'|'.join(word for side in _SIDES_EN.values() for word in side)}) "
+    r"(?:it|him|her|them)",
+    re.IGNORECASE,
+)
+"""What is somewhere of the thing said before: *a cat under it*."""
 _THERE = (
     r"(?:there (?:is|are)|is|are|hay|está[ns]?|il y a|se trouven?t?|c'è|ci sono|há|"
     r"(?:da )?(?:steh|lieg|sitz|spiel|hüpf|flieg)(?:t|en)|gibt es|ist|sind|(?:sit|stand|lie)s?)"
@@ -232,11 +250,13 @@ class Sentence:
         phrases: each a prompt of its own.
         links: between them.
         setting: behind them; None where nothing is said.
+        cut: whether it goes on about things that are left out.
     """
 
     phrases: tuple[str, ...]
     links: tuple[Link, ...] = ()
     setting: Setting | None = None
+    cut: bool = False
 
     @property
     def plain(self) -> bool:
@@ -300,20 +320,25 @@ def _unsure(sentence: Sentence) -> int:
 
 def _read(text: str, language: str) -> Sentence:
     """Read a sentence of a language."""
-    whole, reader = Sentence((text,)), _Reader(language)
+    whole, reader, cut = Sentence((text,)), _Reader(language), False
     try:
         reader.sentence(text)
     except _TooMuchError:
-        return whole
+        cut = True
     phrases = tuple(reader.phrases)
     setting = None if reader.setting is None else reader.setting.settled
     if len(phrases) > _MOST:
+        cut, phrases = True, phrases[:_MOST]
+        reader.links = [each for each in reader.links if max(each.first, each.second) < _MOST]
+    if cut and len(text) < _LONG:
         return whole
     if not phrases and setting is not None:
         return Sentence((), (), setting) if setting.scenery or reader.scenery else whole
+    if setting is None and reader.scenery and phrases:
+        setting = Setting("grass")
     if not reader.links and setting is None:
         return whole
-    return Sentence(phrases, tuple(reader.links), setting)
+    return Sentence(phrases, tuple(reader.links), setting, cut)
 
 
 def _without_background(text: str) -> str:
@@ -398,7 +423,7 @@ class _Reader:
             if aside is not None:
                 head = self._read(", ".join(listed)) if listed else head
                 listed.clear()
-                self._link(self._read(aside[1]), aside[0], head)
+                self._link(self._read(aside[1]), aside[0], self._stood_on(head))
                 continue
             space = "" if self.language in ("zh", "ja") else " "
             cut = self._cut(f"_{space}{part}") if head is not None else None
@@ -432,13 +457,23 @@ class _Reader:
             self.links.append(Link(first, relation, second))
 
     def _aside(self, part: str) -> tuple[Contact, str] | None:
-        """How the thing of a part stands to the head, and the thing: *on it a teapot*."""
+        """How the thing of a part stands to what was said, and the thing: *on it a teapot*."""
         text = _HUNG.sub("", part)
+        match = _OF_IT_EN.fullmatch(text) if self.language == "en" else None
+        if match is not None:
+            side = match["side"].casefold()
+            return next(name for name, words in _SIDES_EN.items() if side in words), match["what"]
         for relation, words in _ASIDE.get(self.language, {}).items():
             match = re.match(rf"(?:{words})(?: {_THERE})? (.+)", text, re.IGNORECASE | re.DOTALL)
             if match is not None:
                 return relation, match[1]
         return None
+
+    def _stood_on(self, head: int | None) -> int | None:
+        """What *it* means after a head: what the head stands on, if that was just said."""
+        last = self.links[-1] if self.links else None
+        on_it = last is not None and last.first == head and last.relation == "on"
+        return last.second if last is not None and on_it else head
 
     def _leading(self, text: str) -> str:
         """The text without a place that it begins with: *in the park a dog …*."""
@@ -471,12 +506,18 @@ class _Reader:
         place = read_place(first, self.language)
         if place is not None and relation in _PLACED and relation != "doing":  # a beach with palms
             self._add(place)
-            further = read_place(second, self.language) if relation in _WITHIN else None
-            if further is not None:  # a street in the city
+            further = read_place(second, self.language)
+            if further is not None and relation in _WITHIN:  # a street in the city
                 self._add(further)
                 return None
-            return self._read(second)
+            return None if self._joins(further) else self._read(second)
         return self._relate(self._read(first), relation, second)
+
+    def _joins(self, place: Setting | None) -> bool:
+        """Whether a place is in the one that was said, and both are shown: *hills with a lake*."""
+        both = None if place is None or self.setting is None else self.setting.with_place(place)
+        self.setting = both or self.setting
+        return both is not None
 
     def _relate(self, head: int | None, relation: Contact, text: str) -> int | None:
         """Link the head to the first thing of a text."""
@@ -562,7 +603,7 @@ class _Reader:
     def _phrase(self, text: str) -> int | None:
         text = _AND.sub("", _DONE.sub("", _PRONOUNS.sub("", text)))
         text = _VERB_BEHIND.sub("", text) if self.language == "de" else text
-        text = _OF.sub("", _MEASURED.sub("", _WITH_ITS.sub("", text)))
+        text = _OF.sub("", _MEASURED.sub("", _WITH_ITS.sub("", _WITH.sub("", text))))
         text = self._without_place(text)
         if not text or any(each.fullmatch(text) for each in (_COUNT_ONLY, _PRONOUN, _OPINION)):
             return None
@@ -579,7 +620,11 @@ class _Reader:
         if match is None:
             return text
         places = [read_place(each, self.language) for each in match.groups()]
-        if sum(place is None for place in places) != 1:
+        if places[0] is not None and places[1] is not None:  # mountains and a lake
+            both = places[0].with_place(places[1])
+            self._add(both)
+            return text if both is None else ""
+        if places[0] is None and places[1] is None:
             return text
         self._add(places[0] or places[1])
         return str(match[2 if places[0] is not None else 1])
@@ -619,13 +664,16 @@ class _Reader:
             if relation in ("with", "wearing"):
                 b = _without_part_first(b)
             ground = relation == "doing" and _GROUND.fullmatch(b)
-            if ground or _NO_THING.match(b) or (relation != "on" and _PARTS.search(b)):
+            part = relation != "on" and _PARTS.search(b)
+            part = part and not (relation in _TAKING and _TAKEN.search(b))
+            if ground or _NO_THING.match(b) or part:
                 continue
             if relation in ("with", "wearing") and _PART_FIRST.match(b):
                 continue
             preposition = _PREPOSITION.get(self.language)
-            if relation in _OWNED and preposition is not None and preposition.match(b):
-                continue
+            verb = relation in _OWNED or match["m"].casefold().endswith("ing")
+            if verb and preposition is not None and preposition.match(b):
+                continue  # an office building on a street
             joined = _JOINED.match(b)
             where = b if joined is None else joined[1]
             if relation == "at" and read_place(where, self.language) is None:

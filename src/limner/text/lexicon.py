@@ -282,11 +282,12 @@ _POSSESSIVE = re.compile(r"(?<=\w)['’]s\b|\bo['’](?=clock\b)")
 """Of English, whose *s* alone is a word of French and Czech, and *o* one of Portuguese."""
 
 
-_I_SAY = re.compile(
-    r"i (?:really )?(?:love|like|want|need|miss|see|saw|have|had|got|hate|wish|think|feel|would|"
-    r"will|can|was|am|dream|found|made|bought|eat|drink|play|live|work)\b"
+_ENGLISH = re.compile(
+    r"^i (?:really )?(?:love|like|want|need|miss|see|saw|have|had|got|hate|wish|think|feel|would|"
+    r"will|can|was|am|dream|found|made|bought|eat|drink|play|live|work)\b|"
+    r"\w (?:dressed|disguised|working) (?:up )?as \w"
 )
-"""English, although *i* is an article of Italian and *and* in Polish."""
+"""English, although *i* is an article of Italian and *as* of Portuguese."""
 
 
 def languages_of(text: str) -> tuple[str, ...]:
@@ -297,7 +298,7 @@ def languages_of(text: str) -> tuple[str, ...]:
     for pattern, code in _SCRIPTS:
         if pattern.search(text):
             return (code,)
-    if _I_SAY.match(text.lower()):
+    if _ENGLISH.search(text.lower()):
         return ("en",)
     words = re.findall(r"\w+", _POSSESSIVE.sub("", text.lower()))
     for word in words:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from limner.text.lexicon import LATIN
 from limner.text.names import bare, name_key
 
 _COLOURS = {
@@ -40,7 +41,7 @@ _NOT_MADE = re.compile(
 _COLOUR_OF = {word: colour for colour, words in _COLOURS.items() for word in words.split("|")}
 _MADE = re.compile(
     rf"(?<![\w-])(?P<of>{'|'.join(sorted(_COLOUR_OF, key=len, reverse=True))}) "
-    r"(?P<what>(?:[\w-]+ )?[\w-]+)",
+    rf"(?P<what>(?!(?:{'|'.join(sorted(LATIN['en'].stops))})\b)(?:[\w-]+ )?[\w-]+)",
     re.IGNORECASE,
 )
 _BEFORE = re.compile(r"\b(?:made (?:out )?of|of|a piece of|pure) $", re.IGNORECASE)

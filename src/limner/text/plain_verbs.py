@@ -42,7 +42,12 @@ _PERSONS = frozenset(
 _OBJECT = r"(?!(?:{stops})\b)(?P<what>(?:[a-z-]+ (?!(?:{stops})\b))?[a-z-]*[^\Ws])"
 _KEPT_BEFORE = "on|in|under|by|near|next|behind|over|between|inside|through|around|across|along|and"
 """What says where who does something is; *at* and *to* rather say what it is done to."""
-_MASSES = frozenset({"water", "snow", "sand", "ice", "grass", "mud", "air", "home"})
+_NO_OBJECTS = frozenset(
+    {"water", "snow", "sand", "ice", "grass", "mud", "air", "home", "up", "down", "off", "out",
+     "away", "back", "around", "alone", "together", "late", "early", "fast", "slow", "high", "low",
+     "hard", "left", "right", "forward", "backward", "outdoor", "inside", "outside", "again"}
+)  # fmt: skip
+"""Places, and what says where or how, behind a verb."""
 _ALONE = "(?:playing|going|being|looking|waiting|dressing|made|covering|crying|laughing|smiling)"
 """Verbs that say what follows them, with their prepositions."""
 
@@ -88,7 +93,7 @@ def _with_article(match: re.Match[str], is_name: Callable[[str], bool]) -> str:
     """*Man walking a dog* for *man walking dog*."""
     verb, what = match["verb"].casefold(), match["what"]
     doer = is_name(bare(match["who"])) and verb not in _nouns()
-    named = is_name(bare(what)) and what.casefold() not in _MASSES
+    named = is_name(bare(what)) and what.split()[0].casefold() not in _NO_OBJECTS
     one = is_name(f"{verb} {what}") or is_name(f"{match['who']} {verb}") or is_name(verb)
     if not doer or not named or one:
         return match[0]
