@@ -664,9 +664,9 @@ class _Reader:
             if relation in ("with", "wearing"):
                 b = _without_part_first(b)
             ground = relation == "doing" and _GROUND.fullmatch(b)
-            part = relation != "on" and _PARTS.search(b)
-            part = part and not (relation in _TAKING and _TAKEN.search(b))
-            if ground or _NO_THING.match(b) or part:
+            part = relation != "on" and _PARTS.search(b) is not None
+            taken = relation in _TAKING and _TAKEN.search(b) is not None
+            if ground or _NO_THING.match(b) or (part and not taken):
                 continue
             if relation in ("with", "wearing") and _PART_FIRST.match(b):
                 continue
