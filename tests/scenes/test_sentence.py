@@ -334,6 +334,26 @@ def test_languages(text, code):
     assert languages_of(text)[0] == code
 
 
+@pytest.mark.parametrize(
+    ("text", "place", "phrases"),
+    [
+        ("mountain landscape with a lake", "lake", ()),
+        ("a beautiful landscape with mountains and a river", "lake", ()),
+        ("un paysage avec des montagnes et un lac", "lake", ()),
+        ("a mountain with snow", "mountains", ()),
+        ("a forest with a river", "lake", ()),
+        ("sea and sky", "sea", ()),
+        ("a house by a river in the mountains", "lake", ("a house",)),
+        ("a landscape with trees", "grass", ("trees",)),
+        ("a scenic view of a windmill", "grass", ("a windmill",)),
+    ],
+)
+def test_a_place_with_another_is_the_one_that_shows_both(text, place, phrases):
+    found = read(text)
+    assert found.setting is not None
+    assert (found.setting.place, found.phrases) == (place, phrases)
+
+
 def test_a_place_within_another_is_no_thing():
     sentence = read("a busy street in the city at night")
     assert sentence.phrases == ()

@@ -185,6 +185,7 @@ def test_names_of_two_nouns_are_not_cut():
         ("собака в костюме пирата", "собака с pirate-hat"),
         ("a cat dressed as a teapot", "a cat dressed as a teapot"),
         ("two friends on a bench", "people-holding-hands on a bench"),
+        ("a boy and his robot friend", "a boy and his robot"),
         ("due amici giocano a scacchi", "people-holding-hands con chess-pawn"),
         ("妈妈给宝宝喂饭", "妈妈在宝宝旁边"),
         ("brazil 2 - 1 germany", "brazil, soccer-ball, germany"),

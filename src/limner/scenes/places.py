@@ -23,7 +23,9 @@ BEYOND = ("space", "moon")
 _TOGETHER: Mapping[tuple[str | None, str | None], str] = {
     ("mountains", "lake"): "lake", ("forest", "lake"): "lake", ("grass", "lake"): "lake",
     ("mountains", "snow"): "mountains", ("forest", "snow"): "snow", ("grass", "snow"): "snow",
-    ("mountains", "forest"): "forest", ("mountains", "grass"): "mountains", ("beach", "sea"): "beach",
+    ("mountains", "forest"): "forest", ("mountains", "grass"): "mountains",
+    ("beach", "sea"): "beach", ("sky", "sea"): "sea", ("sky", "grass"): "grass",
+    ("sky", "mountains"): "mountains",
 }  # fmt: skip
 """The place that shows two: a lake is between mountains and trees."""
 _SCENERY = re.compile(
@@ -32,16 +34,18 @@ _SCENERY = re.compile(
     re.IGNORECASE,
 )
 _LEFT_BEHIND = re.compile(
-    r"^(?:(?:an?|une?|uma?|una|eine?) )?(?:with|of|con|de|avec|mit|von|di|com) | (?:of|de|von|di)$",
+    r"^(?:(?:an?|the|une?|uma?|una|eine?) )?(?:(?:beautiful|pretty|lovely|nice|peaceful|calm|quiet|"
+    r"stunning|amazing|wonderful|wide|natural|magical|dreamy|simple) ){0,2}"
+    r"(?:with|of|con|de|avec|mit|von|di|com) | (?:of|de|von|di)$",
     re.IGNORECASE,
 )
-"""Of *a landscape with trees*, without the landscape."""
+"""Of *a beautiful landscape with trees*, without the landscape."""
 _AROUND = {
     "en": r"(?:(?:the|a|an|some|his|her|its|their) )?"
     r"(?:(?!(?:on|in|at|by|of|with|and|near|under|over|behind|from|to|above|below|across|"
     r"along|around|beside|inside|into|onto|through|against|between|next|front|beneath) )"
     r"[\w-]+ ){0,3}",
-    "es": r"(?:(?:el|la|los|las|un|una) )?", "fr": r"(?:(?:le|la|les|un|une|la) |l')?",
+    "es": r"(?:(?:el|la|los|las|un|una) )?", "fr": r"(?:(?:le|la|les|des|un|une) |l')?",
     "it": r"(?:(?:il|lo|la|i|gli|le|un|una) |l'|un')?", "pt": r"(?:(?:o|a|os|as|um|uma) )?",
     "de": r"(?:(?:der|die|das|dem|den|einer|einem|einen|eine|ein) )?"
     r"(?:(?!(?:in|im|auf|am|an|und|mit|unter|vor|bei) )\w+ ){0,2}",

@@ -507,17 +507,17 @@ class _Reader:
         if place is not None and relation in _PLACED and relation != "doing":  # a beach with palms
             self._add(place)
             further = read_place(second, self.language)
-            if further is not None and relation in _WITHIN:  # a street in the city
-                self._add(further)
+            if further is not None:  # a street in the city, mountains with a lake
+                self._join(further)
                 return None
-            return None if self._joins(further) else self._read(second)
+            return self._read(second)
         return self._relate(self._read(first), relation, second)
 
-    def _joins(self, place: Setting | None) -> bool:
-        """Whether a place is in the one that was said, and both are shown: *hills with a lake*."""
-        both = None if place is None or self.setting is None else self.setting.with_place(place)
-        self.setting = both or self.setting
-        return both is not None
+    def _join(self, place: Setting) -> None:
+        """Add a place that is in the one that was said, or around it; both are a picture."""
+        both = None if self.setting is None else self.setting.with_place(place)
+        self._add(place)
+        self.setting, self.scenery = both or self.setting, True
 
     def _relate(self, head: int | None, relation: Contact, text: str) -> int | None:
         """Link the head to the first thing of a text."""
@@ -621,9 +621,9 @@ class _Reader:
             return text
         places = [read_place(each, self.language) for each in match.groups()]
         if places[0] is not None and places[1] is not None:  # mountains and a lake
-            both = places[0].with_place(places[1])
-            self._add(both)
-            return text if both is None else ""
+            self._add(places[0])
+            self._join(places[1])
+            return ""
         if places[0] is None and places[1] is None:
             return text
         self._add(places[0] or places[1])
