@@ -69,6 +69,15 @@ def test_what_flies_is_between_the_heights_of_the_sky():
         assert house.bottom == pytest.approx(room.ground)
 
 
+def test_who_is_said_to_fly_is_in_the_sky_and_no_bridge_is():
+    room = Room(top=0.1, ground=0.9, aloft=(0.05, 0.42), far=0.6)
+    (pig,) = placed([actor("pig", aloft=True)], room)
+    assert pig.bottom < room.far
+    for kept in (actor("pig"), actor("bridge", aloft=True)):
+        (spot,) = placed([kept], room)
+        assert spot.bottom == pytest.approx(room.ground)
+
+
 def test_where_nothing_stands_things_are_on_one_line():
     actors = [actor("van", 60, 30), actor("car", 60, 30), actor("ambulance", 60, 30)]
     spots = placed(actors, Room(ground=None))

@@ -354,6 +354,18 @@ def test_a_place_with_another_is_the_one_that_shows_both(text, place, phrases):
     assert (found.setting.place, found.phrases) == (place, phrases)
 
 
+@pytest.mark.parametrize(
+    ("text", "aloft"),
+    [
+        ("a pig flying over a farm", {0}), ("Santa flying over the city on his sleigh", {0}),
+        ("a pig on a farm", set()),
+        ("a pig flying over a house", set()),
+    ],
+)  # fmt: skip
+def test_who_is_over_a_place_flies(text, aloft):
+    assert read(text).aloft == aloft
+
+
 def test_a_place_within_another_is_no_thing():
     sentence = read("a busy street in the city at night")
     assert sentence.phrases == ()

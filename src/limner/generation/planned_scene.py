@@ -37,6 +37,7 @@ class PlannedScene:
         figure_features: of the names of those figures.
         whole: numbers of animals that are drawn whole, and not as heads.
         sad: numbers of things whose heads frown, which are drawn smiling.
+        aloft: numbers of things that fly over the setting, whatever they are.
         inscriptions: what is written on things, by their numbers.
         heading: what is written above the things; empty for nothing.
     """
@@ -54,6 +55,7 @@ class PlannedScene:
     figure_features: TextFeatures | None = None
     whole: frozenset[int] = frozenset()
     sad: frozenset[int] = frozenset()
+    aloft: frozenset[int] = frozenset()
     inscriptions: tuple[tuple[int, str], ...] = ()
     heading: str = ""
 
@@ -85,6 +87,7 @@ class PlannedScene:
             names=tuple(self.names[i] for i in kept),
             whole=frozenset(new for new, old in enumerate(kept) if old in self.whole),
             sad=frozenset(new for new, old in enumerate(kept) if old in self.sad),
+            aloft=frozenset(new for new, old in enumerate(kept) if old in self.aloft),
             inscriptions=tuple((kept.index(i), said) for i, said in self.inscriptions if i in kept),
         )  # fmt: skip
 

@@ -336,6 +336,7 @@ def actors_of(scene: PlannedScene, cuts: Sequence[Floats]) -> list[Actor]:
             around=is_scarf(name),
             reaching=number in reaching,
             whole=number in scene.whole,
+            aloft=number in scene.aloft,
         )
         for number, (cut, name, part, thing) in enumerate(
             zip(cuts, scene.names, scene.parts, scene.plan.things, strict=True)

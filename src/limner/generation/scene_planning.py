@@ -227,6 +227,7 @@ class ScenePlanner:
             links=_expanded(sentence.links, numbers, things), setting=setting,
             names=_names(parts, languages), props=props,
             prop_features=self.encoder.encode([prop.name for prop in props]) if props else None,
+            aloft=frozenset(thing for number in sentence.aloft for thing in numbers[number]),
         )  # fmt: skip
 
 
@@ -438,7 +439,9 @@ def _without_materials(sentence: Sentence) -> tuple[Sentence, dict[int, str]]:
         for thing, of in made.items()
         if thing in kept and (colour := material_colour(sentence.phrases[of])) is not None
     }
-    return Sentence(tuple(sentence.phrases[i] for i in kept), links, sentence.setting), colours
+    aloft = frozenset(new for new, old in enumerate(kept) if old in sentence.aloft)
+    phrases = tuple(sentence.phrases[i] for i in kept)
+    return replace(sentence, phrases=phrases, links=links, aloft=aloft), colours
 
 
 def _expanded(

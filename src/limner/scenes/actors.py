@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from limner.arrays import Floats
-from limner.scenes.contacts import ALOFT
+from limner.scenes.contacts import ALOFT, FIXED
 from limner.scenes.shapes import Shape, shape_of
 from limner.scenes.sizes import UNKNOWN, Facts
 
@@ -43,6 +43,7 @@ class Actor:
         around: whether it is a band around the neck of who wears it.
         reaching: whether it holds one thing, with both hands and before its body.
         whole: whether it is an animal with its body, however it looks.
+        aloft: whether it flies, though its kind does not.
     """
 
     cut: Floats
@@ -54,6 +55,7 @@ class Actor:
     around: bool = False
     reaching: bool = False
     whole: bool = False
+    aloft: bool = False
 
     @property
     def aspect(self) -> float:
@@ -125,4 +127,6 @@ def looks_apart(actor: Actor) -> float:
 def flies(actor: Actor) -> bool:
     """Whether a thing is in the sky where there is one."""
     facts = actor.facts
-    return facts.role in ALOFT or (facts.role == "bird" and facts.length < _LARGE_BIRD)
+    small_bird = facts.role == "bird" and facts.length < _LARGE_BIRD
+    flown = actor.aloft and facts.role not in FIXED  # no bridge over a river
+    return flown or facts.role in ALOFT or small_bird

@@ -16,6 +16,8 @@ WORN: frozenset[Role] = frozenset(
 )
 ALIVE: frozenset[Role] = frozenset({"person", "being", "ridden", "bird", "swimmer"})
 ALOFT: frozenset[Role] = frozenset({"celestial", "cloud", "floating"})
+FIXED: frozenset[Role] = frozenset({"house", "table", "overhead", "seat", "opening"})
+"""Roles of things that stay where they stand."""
 HANDY: frozenset[Role] = frozenset(
     {"food", "toy", "tool", "floating", "vessel", "plant", "umbrella", "bag", "hat"}
 )

@@ -91,8 +91,9 @@ def framed(
 
 
 def _flies(group: Group, actors: Sequence[Actor], room: Room) -> bool:
-    """Whether a group is in the sky, or on the wall."""
-    return all(
+    """Whether a group is in the sky, or on the wall; who flies takes along what is with it."""
+    flown = (actors[spot.thing] for spot in group if actors[spot.thing].aloft)
+    return any(map(flies, flown)) or all(
         flies(actors[spot.thing])
         or (
             room.walls

@@ -251,12 +251,14 @@ class Sentence:
         links: between them.
         setting: behind them; None where nothing is said.
         cut: whether it goes on about things that are left out.
+        aloft: numbers of the phrases whose things fly over the setting.
     """
 
     phrases: tuple[str, ...]
     links: tuple[Link, ...] = ()
     setting: Setting | None = None
     cut: bool = False
+    aloft: frozenset[int] = frozenset()
 
     @property
     def plain(self) -> bool:
@@ -338,7 +340,7 @@ def _read(text: str, language: str) -> Sentence:
         setting = Setting("grass")
     if not reader.links and setting is None:
         return whole
-    return Sentence(phrases, tuple(reader.links), setting, cut)
+    return Sentence(phrases, tuple(reader.links), setting, cut, frozenset(reader.aloft))
 
 
 def _without_background(text: str) -> str:
@@ -381,6 +383,7 @@ class _Reader:
         self.links: list[Link] = []
         self.setting: Setting | None = None
         self.scenery = False
+        self.aloft: set[int] = set()
 
     def sentence(self, text: str) -> None:
         text, self.scenery = take_scenery(text, self.language) if len(text) < 60 else (text, False)
@@ -519,6 +522,12 @@ class _Reader:
         self._add(place)
         self.setting, self.scenery = both or self.setting, True
 
+    def _put(self, head: int | None, relation: Contact, place: Setting) -> None:
+        """Add the place that the head is at, over which it may fly."""
+        self._add(_below(place, relation))
+        if relation == "above" and head is not None:
+            self.aloft.add(head)
+
     def _relate(self, head: int | None, relation: Contact, text: str) -> int | None:
         """Link the head to the first thing of a text."""
         if (further := _PRONOUN_AND.fullmatch(text)) is not None:
@@ -534,7 +543,7 @@ class _Reader:
         if place is not None:
             if relation in ("beside", "front") or (relation == "at" and self.language == "de"):
                 place = replace(place, place=_SHORES.get(place.place or "", place.place))
-            self._add(_below(place, relation))
+            self._put(head, relation, place)
             return head
         done = relation == "doing"
         beyond = (
@@ -580,7 +589,7 @@ class _Reader:
         joined = _JOINED.match(text)
         place = None if joined is None else read_place(joined[1], self.language)
         if joined is not None and place is not None:  # in the park and a dog …
-            self._add(_below(place, where))
+            self._put(head, where, place)
             cut = self._cut(f"_ {joined[2]}")
             if cut is not None and cut[0] == "_":  # in the park and reads a book
                 return (self._relate(head, cut[1], cut[2]),)
@@ -591,7 +600,7 @@ class _Reader:
             return None
         first, relation, second = cut
         if (place := read_place(first, self.language)) is not None:  # on the beach with a hat
-            self._add(_below(place, where))
+            self._put(head, where, place)
             return (self._relate(head, relation, second),)
         place = read_place(second, self.language) if text.startswith(second) else None
         if place is None:
