@@ -35,6 +35,7 @@ class PlannedScene:
         figures: of things that are heads of persons, whose bodies they get, and None for others;
             empty where there are none.
         figure_features: of the names of those figures.
+        clothed: numbers of persons who are drawn as busts and get a body, and whether each sits.
         whole: numbers of animals that are drawn whole, and not as heads.
         sad: numbers of things whose heads frown, which are drawn smiling.
         inscriptions: what is written on things, by their numbers.
@@ -52,6 +53,7 @@ class PlannedScene:
     prop_features: TextFeatures | None = None
     figures: tuple[str | None, ...] = ()
     figure_features: TextFeatures | None = None
+    clothed: tuple[tuple[int, bool], ...] = ()
     whole: frozenset[int] = frozenset()
     sad: frozenset[int] = frozenset()
     inscriptions: tuple[tuple[int, str], ...] = ()
@@ -83,6 +85,7 @@ class PlannedScene:
             parts=tuple(self.parts[i] for i in kept), features=self.features[list(kept)],
             coloured=tuple(self.coloured[i] for i in kept), links=kept_links(self.links, kept),
             names=tuple(self.names[i] for i in kept),
+            clothed=tuple((kept.index(i), sits) for i, sits in self.clothed if i in kept),
             whole=frozenset(new for new, old in enumerate(kept) if old in self.whole),
             sad=frozenset(new for new, old in enumerate(kept) if old in self.sad),
             inscriptions=tuple((kept.index(i), said) for i, said in self.inscriptions if i in kept),
