@@ -13,9 +13,13 @@ from limner.scenes.landscape import Prop
 from limner.scenes.places import Setting
 from limner.scenes.sentence import Link
 from limner.scenes.sizes import facts_of
+from limner.scenes.surroundings import has_own_sky
 from limner.scenes.top_colours import TopColour
 from limner.text.base import TextEncoder, TextFeatures, concatenate
 from limner.text.inscriptions import Inscription
+
+_NIGHT = (0.12, 0.14, 0.32)
+"""Colour of the background of a card with fireworks."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +109,13 @@ class PlannedScene:
         """The same scene with words on the last thing that is named before them."""
         at = [said.before.rfind(part) for part in self.coloured]
         return replace(self, inscriptions=((at.index(max(at)), said.words),))
+
+    def lit_by_fireworks(self) -> PlannedScene:
+        """The same scene, dark where fireworks on white have words above them."""
+        plain = self.setting is None and self.plan.background is None
+        if not (self.heading and plain and any(map(has_own_sky, self.parts))):
+            return self
+        return replace(self, plan=replace(self.plan, background=_NIGHT))
 
     def renamed(self, names: Mapping[int, str], encoder: TextEncoder) -> PlannedScene:
         """The same scene with some of its things, by their numbers, drawn from other names."""

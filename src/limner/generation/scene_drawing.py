@@ -195,7 +195,8 @@ def draw_things(
             shown = with_top(shown, top, hair=alive and thing.top is not None, face=alive)
         if thing.tint is not None and facts_of(name).role == "boat":
             shown = with_own_water(shown)
-        drawn.append(shown if scene.setting is None else _within(shown, name, scene.setting))
+        around = scene.setting or (Setting() if scene.heading and has_own_sky(name) else None)
+        drawn.append(shown if around is None else _within(shown, name, around))
     return drawn, [one for one in props if one is not None]
 
 

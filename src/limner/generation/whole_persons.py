@@ -151,9 +151,16 @@ def pose_of(scene: PlannedScene, number: int) -> str | None:
         return STANDING if "board" in upon else _SITTING
     if any(facts_of(scene.names[number]).role in _SKY for number in _others(scene, number)):
         return STANDING  # under the moon
-    if scene.setting is not None or dressed or not _STAYS.issuperset(ways):
+    acts = dressed or not _STAYS.issuperset(ways) or _at_table(scene, number)
+    if scene.setting is not None or acts:
         return STANDING
     return None
+
+
+def _at_table(scene: PlannedScene, number: int) -> bool:
+    """Whether somebody is at the side of what something is upon."""
+    laid = {link.second for link in scene.links if scene.way(link) == "on"}
+    return not laid.isdisjoint(_others(scene, number))
 
 
 def _others(scene: PlannedScene, number: int) -> list[int]:
