@@ -249,3 +249,18 @@ def test_what_belongs_to_a_setting_is_left_out_where_things_would_hide_it(shippe
     alone = shipped.generate("a red apple", seed=1, style="noto", size=128)[0]
     small = shipped.edit(alone, *["make it smaller"] * 3, "on a beach")
     assert changed(small, shipped.edit(small, palm)).any()
+
+
+def test_who_is_added_to_a_place_is_whole_and_beside_heads_is_a_head(prompt_reader):
+    """An added fox was a head on the ground beside a whole cat."""
+
+    def added(prompt: str, edit: str):
+        ask = PromptText(prompt, True, True, "noto")
+        (read,) = prompt_reader.read([ask])
+        plan = PlanEditor(prompt_reader, "noto", transparent=False).edited(read, prompt, [edit])
+        return plan.scene.cast[-1]
+
+    for edit in ("add a fox", "add a witch", "add a girl"):
+        assert added("a cat in the park", edit).bodied, edit
+    assert added("a cat in the park", "add a girl").figure is not None
+    assert not added("a cat and a dog", "add a fox").bodied

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from limner.scenes.painted_things import PAINTS, SHAPES, _parts, painted, painted_names
+from limner.scenes.painted_things import SHAPES, _parts, painted, painted_names
+from limner.scenes.paints import PAINTS
 from limner.scenes.sizes import singular
 
 _LENGTHS = {"oval": 4, "box": 5}

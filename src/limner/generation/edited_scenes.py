@@ -6,17 +6,18 @@ so that what they leave alone keeps its place, its pose and its pixels.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from limner.arrays import Floats
 from limner.generation.drawn_things import DrawnThing, plainly, tinted, wholly
 from limner.generation.finishing import at_size
-from limner.generation.partial_drawing import Numbered, PartialDrawing
+from limner.generation.partial_drawing import Numbered, PartialDrawing, Seeded
 from limner.generation.planned_scene import PlannedScene
 from limner.generation.prompts import quoted, warn
 from limner.generation.scene_drawing import (
@@ -30,7 +31,10 @@ from limner.generation.scene_drawing import (
     show,
     spots_of,
 )
+from limner.generation.whole_animals import whole_animal
 from limner.scenes.actors import Actor, Spot
+from limner.scenes.bodies import YOUNG, on_body
+from limner.scenes.clothed_bodies import clothed, clothes_of
 from limner.scenes.colours import COLOURS
 from limner.scenes.cutout import paste_box, to_image
 from limner.scenes.landscape import Prop, lighting_of, paint, room_of, veil
@@ -41,6 +45,8 @@ from limner.scenes.rearranging import Arrangement, Direction
 from limner.scenes.sentence import Link
 from limner.scenes.sizes import facts_of
 from limner.text.base import TextEncoder, TextFeatures
+
+Pixels = NDArray[np.uint8]
 
 _STREAM = 78
 
@@ -58,6 +64,8 @@ class CastThing:
         dyed: whether it was given its tint by a change.
         whole: whether all of it takes the tint, and not its main colour alone.
         size: ``big``, ``small`` or None.
+        bodied: whether it is drawn from head to foot, as who is in a place is.
+        figure: number of the drawing whose body it then gets; None for who needs none.
     """
 
     row: int
@@ -68,6 +76,8 @@ class CastThing:
     dyed: bool = False
     size: str | None = None
     whole: bool = False
+    bodied: bool = False
+    figure: int | None = None
 
 
 @dataclass(frozen=True)
@@ -150,15 +160,16 @@ def draw_edited(
     rows = [*drawn, *props]
     if scene.new is not None:
         first = len(scene.base.parts) + len(scene.base.props)
-        images = yield Numbered(scene.new, first)
-        rows += [plainly(np.asarray(image)) for image in images]
+        images = [np.asarray(image) for image in (yield Numbered(scene.new, first))]
+        images = yield from _with_bodies(scene, scene.new, images, seed)
+        rows += map(plainly, images)
     cuts = [_shown(rows[each.row], each) for each in scene.cast]
     rng, old = scene_randomness(seed), [one.cut for one in drawn]
     spots = placed = _first_spots(base, drawn, side, rng)
     canvas = backdrop(base, [one.cut for one in props], side, seed, spots, transparent=transparent)
     before = (canvas.copy(), list(spots), old)
     actors = {
-        number: Actor(cut, facts_of(each.name), size=each.size)
+        number: Actor(cut, facts_of(each.name), size=each.size, whole=each.bodied)
         for number, (cut, each) in enumerate(zip(cuts, scene.cast, strict=True))
     }
     ordered, _ = in_order(base, actors_of(base, old))
@@ -181,6 +192,32 @@ def draw_edited(
         alone = at_size(Image.fromarray(drawn[0].pixels), side, transparent=transparent)
         image = _where_changed(image, before, alone)
     return image
+
+
+def _with_bodies(
+    scene: EditedScene, new: TextFeatures, images: list[Pixels], seed: int
+) -> Generator[Seeded, Sequence[Image.Image], list[Pixels]]:
+    """What is drawn besides the scene's things, from head to foot where it is to be so.
+
+    Args:
+        scene: what is changed.
+        new: features of what is drawn besides.
+        images: ``(S, S, 3)`` of each.
+        seed: of the scene.
+    """
+    first = len(scene.base.parts) + len(scene.base.props)
+    for each in scene.cast:
+        if not each.bodied:
+            continue
+        at, clothes = each.row - first, clothes_of(each.drawn)
+        if each.figure is not None:
+            young = each.drawn in YOUNG
+            images[at] = on_body(images[at], images[each.figure - first], young=young)
+        elif clothes is not None:
+            images[at] = clothed(images[at], clothes)
+        else:
+            images[at] = yield from whole_animal(each.drawn, new[[at]], images[at], seed)
+    return images
 
 
 def _shown(one: DrawnThing, thing: CastThing) -> Floats:

@@ -20,7 +20,10 @@ from limner.generation.grounding import LEAST, Grounder
 from limner.generation.planned_scene import PlannedScene, one_thing
 from limner.generation.prompt_reader import PromptReader, PromptText, ReadPrompt
 from limner.generation.prompts import collected, quoted
+from limner.generation.whole_persons import FACE, figure_of
 from limner.models.planner import PlannedThing
+from limner.models.settings import find_style
+from limner.scenes.bodies import HEADS, STANDING
 from limner.scenes.colours import COLOURS
 from limner.scenes.instructions import LONGEST, Behind, Reading, is_pronoun, readings
 from limner.scenes.landscape import props_of
@@ -109,6 +112,12 @@ class _Edit:
         """The number of a new drawing."""
         self.new.append(features)
         return len(self.base.parts) + len(self.base.props) + len(self.new) - 1
+
+    @property
+    def among_whole(self) -> bool:
+        """Whether who is in the picture is drawn from head to foot: in a place, or beside such."""
+        base = self.base
+        return self.setting is not None or bool(base.whole or base.clothed or any(base.figures))
 
     @property
     def shown(self) -> str:
@@ -464,10 +473,24 @@ class PlanEditor:
             )
         row = edit.row(said.features)
         edit.groundings.append((said.grounding, said.features))
-        edit.cast.append(CastThing(row, said.name, said.words, said.grounding.drawn, said.tint,
-                                   said.thing.tint is not None, said.thing.size))  # fmt: skip
+        drawn, bodied = said.grounding.drawn, edit.among_whole and not FACE.search(said.words)
+        figure = self._figure(edit, drawn) if bodied and drawn in HEADS else None
+        edit.cast.append(CastThing(
+            row, said.name, said.words, drawn, said.tint, said.thing.tint is not None,
+            said.thing.size, bodied=bodied and (drawn not in HEADS or figure is not None),
+            figure=figure,
+        ))  # fmt: skip
         edit.last = len(edit.cast) - 1
         return edit.last
+
+    def _figure(self, edit: _Edit, head: str) -> int | None:
+        """The number of the drawing whose body a new person gets; None where there is none."""
+        concepts = self._reader.concepts
+        if concepts is None:
+            return None
+        style = None if self._style is None else find_style(self._style, self._reader.styles)
+        figure = figure_of(head, STANDING, concepts, style)
+        return None if figure is None else edit.row(self._reader.encoder.encode([figure]))
 
     def _set_count(self, edit: _Edit, thing: int, count: int) -> None:
         if count > _MOST_OF_A_KIND:

@@ -13,9 +13,13 @@ from limner.scenes.landscape import Prop
 from limner.scenes.places import Setting
 from limner.scenes.sentence import Link
 from limner.scenes.sizes import facts_of
+from limner.scenes.surroundings import has_own_sky
 from limner.scenes.top_colours import TopColour
 from limner.text.base import TextEncoder, TextFeatures, concatenate
 from limner.text.inscriptions import Inscription
+
+_NIGHT = (0.12, 0.14, 0.32)
+"""Colour of the background of a card with fireworks."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,7 @@ class PlannedScene:
         figures: of things that are heads of persons, whose bodies they get, and None for others;
             empty where there are none.
         figure_features: of the names of those figures.
+        clothed: numbers of persons who are drawn as busts and get a body, and whether each sits.
         whole: numbers of animals that are drawn whole, and not as heads.
         sad: numbers of things whose heads frown, which are drawn smiling.
         aloft: numbers of things that fly over the setting, whatever they are.
@@ -53,6 +58,7 @@ class PlannedScene:
     prop_features: TextFeatures | None = None
     figures: tuple[str | None, ...] = ()
     figure_features: TextFeatures | None = None
+    clothed: tuple[tuple[int, bool], ...] = ()
     whole: frozenset[int] = frozenset()
     sad: frozenset[int] = frozenset()
     aloft: frozenset[int] = frozenset()
@@ -85,6 +91,7 @@ class PlannedScene:
             parts=tuple(self.parts[i] for i in kept), features=self.features[list(kept)],
             coloured=tuple(self.coloured[i] for i in kept), links=kept_links(self.links, kept),
             names=tuple(self.names[i] for i in kept),
+            clothed=tuple((kept.index(i), sits) for i, sits in self.clothed if i in kept),
             whole=frozenset(new for new, old in enumerate(kept) if old in self.whole),
             sad=frozenset(new for new, old in enumerate(kept) if old in self.sad),
             aloft=frozenset(new for new, old in enumerate(kept) if old in self.aloft),
@@ -105,6 +112,13 @@ class PlannedScene:
         """The same scene with words on the last thing that is named before them."""
         at = [said.before.rfind(part) for part in self.coloured]
         return replace(self, inscriptions=((at.index(max(at)), said.words),))
+
+    def lit_by_fireworks(self) -> PlannedScene:
+        """The same scene, dark where fireworks on white have words above them."""
+        plain = self.setting is None and self.plan.background is None
+        if not (self.heading and plain and any(map(has_own_sky, self.parts))):
+            return self
+        return replace(self, plan=replace(self.plan, background=_NIGHT))
 
     def renamed(self, names: Mapping[int, str], encoder: TextEncoder) -> PlannedScene:
         """The same scene with some of its things, by their numbers, drawn from other names."""

@@ -284,6 +284,7 @@ class PromptReader:
         else:
             scene, found = grounder.ground_scene(scene)
             scene, found = with_faces(scene, found, concepts, self.encoder)
+            scene = scene.lit_by_fireworks()
         for each in found:
             each.warn(len(concepts))
         return ReadPrompt(features, scene, tuple(found))

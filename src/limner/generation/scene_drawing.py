@@ -34,6 +34,7 @@ from limner.generation.whole_persons import who_eats, who_reaches
 from limner.scenes.actors import Actor, Spot, extent, flies, looks_apart
 from limner.scenes.arms import with_bent_arms
 from limner.scenes.bodies import BODY_COLOURS, YOUNG, on_body
+from limner.scenes.clothed_bodies import Arms, clothed, clothes_of
 from limner.scenes.contacts import ALIVE
 from limner.scenes.cutout import cut_out_drawn, paste_box, placement, to_image
 from limner.scenes.framing import framed
@@ -167,6 +168,7 @@ def draw_things(
         images[i] = images[i] if sad is None else sad
     if persons:
         _give_bodies(scene, images, dict(zip(persons, bodies, strict=True)))
+    _clothe(scene, images)
     images = yield from made_whole(scene, images, seed)
     wanted = [thing.tint for thing in things] + [None] * (len(images) - len(things))
     cut = list(side_by_side(torch.get_num_threads()).map(tinted_or_plain, images, wanted))
@@ -194,7 +196,8 @@ def draw_things(
             shown = with_top(shown, top, hair=alive and thing.top is not None, face=alive)
         if thing.tint is not None and facts_of(name).role == "boat":
             shown = with_own_water(shown)
-        drawn.append(shown if scene.setting is None else _within(shown, name, scene.setting))
+        around = scene.setting or (Setting() if scene.heading and has_own_sky(name) else None)
+        drawn.append(shown if around is None else _within(shown, name, around))
     return drawn, [one for one in props if one is not None]
 
 
@@ -211,6 +214,16 @@ def _give_bodies(
         if i in reaching or i in eating:
             whole = with_bent_arms(whole, raised=i in eating)
         images[i] = on_body(images[i], whole, young=scene.parts[i] in YOUNG)
+
+
+def _clothe(scene: PlannedScene, images: list[NDArray[np.uint8]]) -> None:
+    """Make whole persons of busts, in place, with the arms of who holds something bent."""
+    reaching = who_reaches(scene) | who_eats(scene) if scene.clothed else frozenset[int]()
+    for i, sits in scene.clothed:
+        clothes = clothes_of(scene.parts[i])
+        if clothes is not None:
+            arms: Arms = "bent" if i in reaching else "hanging"
+            images[i] = clothed(images[i], clothes, sitting=sits, arms=arms)
 
 
 def _within(drawn: DrawnThing, name: str, setting: Setting) -> DrawnThing:
@@ -335,7 +348,7 @@ def actors_of(scene: PlannedScene, cuts: Sequence[Floats]) -> list[Actor]:
             dressed=part == _DANCING,
             around=is_scarf(name),
             reaching=number in reaching,
-            whole=number in scene.whole,
+            whole=number in scene.whole or number in dict(scene.clothed),
             aloft=number in scene.aloft,
         )
         for number, (cut, name, part, thing) in enumerate(

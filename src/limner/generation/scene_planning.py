@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from limner.errors import UsageError
+from limner.generation.company import Company
 from limner.generation.phrase_planning import PlannedPhrase, planned_phrase
 from limner.generation.planned_scene import PlannedScene, kept_links
 from limner.generation.prompts import quoted, warn
@@ -42,7 +43,7 @@ from limner.text.segment import pieces_of
 from limner.text.validate import canonical_all
 from limner.text.vocabulary import best_name, in_english, singular_of
 
-_RULES = 18
+_RULES = 19
 """Raised whenever a scene may be read or arranged otherwise: older pictures say why they differ."""
 _SOME = 3
 """How many are drawn of *birds*."""
@@ -215,17 +216,22 @@ class ScenePlanner:
             things += found
             parts += planned.parts
             coloured += planned.coloured
-        setting, english = sentence.setting, _english(parts, languages)
+        links = _expanded(sentence.links, numbers, things)
+        setting, english = sentence.setting, tuple(_english(parts, languages))
+        company = Company(tuple(things), tuple(parts), tuple(coloured), english, links)
+        company = company.at_table(numbers)
+        if setting is not None:
+            company = company.with_members()
+        found, words, dyed, english, links = company
         if setting is not None and setting.place is None and _any_afloat(english):
             setting = replace(setting, place="sea")  # a ship in a storm
         if setting is not None and any(map(has_own_sky, english)):
             setting = replace(setting, night=True, sunset=False, sunny=False)
         props = () if setting is None else props_of(setting, english)
         return PlannedScene(
-            ScenePlan(tuple(things), background=whole.background if phrases else None),
-            tuple(parts), self.encoder.encode(parts), tuple(coloured),
-            links=_expanded(sentence.links, numbers, things), setting=setting,
-            names=_names(parts, languages), props=props,
+            ScenePlan(found, background=whole.background if phrases else None),
+            words, self.encoder.encode(words), dyed, links=links, setting=setting,
+            names=_names(words, languages), props=props,
             prop_features=self.encoder.encode([prop.name for prop in props]) if props else None,
             aloft=frozenset(thing for number in sentence.aloft for thing in numbers[number]),
         )  # fmt: skip

@@ -7,7 +7,6 @@ something on it, and one whose face is asked for stays one.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Generator, Sequence
 from dataclasses import replace
 
@@ -18,13 +17,13 @@ from limner.arrays import Pixels
 from limner.generation.drawn_from import Grounding
 from limner.generation.partial_drawing import Seeded
 from limner.generation.planned_scene import PlannedScene
-from limner.generation.whole_persons import is_doing, is_in_vehicle, pose_of
+from limner.generation.whole_persons import FACE, is_doing, is_in_vehicle, pose_of
 from limner.scenes.animal_bodies import asymmetry, body_of, is_head, with_body
 from limner.scenes.contacts import ALIVE
 from limner.scenes.cutout import cut_out_drawn
 from limner.scenes.sizes import facts_of
+from limner.text.base import TextFeatures
 
-_FACE = re.compile(r"\b(?:face|head|emoji|icon|logo|mask|portrait|sticker)s?\b", re.IGNORECASE)
 _OTHERS = 4
 """Other drawings among which a whole animal is looked for, at most."""
 
@@ -40,7 +39,7 @@ def with_whole_animals(scene: PlannedScene, found: Sequence[Grounding]) -> Plann
         number
         for number, each in enumerate(found)
         if _is_animal(scene.names[number], each.drawn)
-        and not _FACE.search(f"{each.phrase} {each.drawn}")
+        and not FACE.search(f"{each.phrase} {each.drawn}")
         and not is_in_vehicle(scene, number)
         and (_acts(scene, number) or is_doing(each.phrase))
     )
@@ -59,21 +58,37 @@ def made_whole(
     """
     found = list(images)
     for number in sorted(scene.whole):
-        body, cut = body_of(scene.parts[number]), cut_out_drawn(found[number])
-        if body is None or not is_head(cut, body):
-            continue
-        if not body.also_whole:
-            found[number] = with_body(cut, body, len(found[number]))
-            continue
-        most = asymmetry(cut)
-        for other in range(_OTHERS):
-            (image,) = yield Seeded(scene.features[[number]], [seed + 1 + other])
-            cut = cut_out_drawn(np.asarray(image))
-            if (share := asymmetry(cut)) > most:
-                found[number], most = np.asarray(image), share
-            if not is_head(cut, body):
-                break
+        found[number] = yield from whole_animal(
+            scene.parts[number], scene.features[[number]], found[number], seed
+        )
     return found
+
+
+def whole_animal(
+    name: str, features: TextFeatures, image: Pixels, seed: int
+) -> Generator[Seeded, Sequence[Image.Image], Pixels]:
+    """The drawing of an animal, with a body where it is a head.
+
+    Args:
+        name: that it is drawn from.
+        features: of that name.
+        image: ``(S, S, 3)``, as it is drawn.
+        seed: by which others of it are drawn where there are whole ones.
+    """
+    body, cut = body_of(name), cut_out_drawn(image)
+    if body is None or not is_head(cut, body):
+        return image
+    if not body.also_whole:
+        return with_body(cut, body, len(image))
+    most = asymmetry(cut)
+    for other in range(_OTHERS):
+        (again,) = yield Seeded(features, [seed + 1 + other])
+        cut = cut_out_drawn(np.asarray(again))
+        if (share := asymmetry(cut)) > most:
+            image, most = np.asarray(again), share
+        if not is_head(cut, body):
+            break
+    return image
 
 
 def _acts(scene: PlannedScene, number: int) -> bool:

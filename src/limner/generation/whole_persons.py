@@ -2,7 +2,8 @@
 
 Sets of drawings know *boy*, *woman* or *grandmother* as heads, and *man standing* or *woman in
 lotus position* as figures. In a scene a head gets the body of the figure of its gender that stands
-so (:func:`limner.scenes.bodies.on_body`); a head alone, and one that only wears a hat or feels
+so (:func:`limner.scenes.bodies.on_body`), a bust one in its own clothes
+(:mod:`limner.scenes.clothed_bodies`); a head alone, and one that only wears a hat or feels
 something, stays one.
 """
 
@@ -16,6 +17,7 @@ from limner.generation.drawn_from import Grounding
 from limner.generation.planned_scene import PlannedScene
 from limner.models.concepts import ConceptIndex
 from limner.scenes.bodies import FROWNING, HEADS, STANDING, figures_of, head_and_pose
+from limner.scenes.clothed_bodies import clothes_of
 from limner.scenes.contacts import with_worn
 from limner.scenes.sizes import facts_of, singular
 from limner.text.base import TextEncoder
@@ -43,6 +45,8 @@ _WITH_HANDLES = frozenset({
 """Names of what one hand holds by its handle."""
 _SKY = frozenset({"celestial", "cloud"})
 """Roles of what is in the sky, under which somebody is."""
+FACE = re.compile(r"\b(?:face|head|emoji|icon|logo|mask|portrait|sticker)s?\b", re.IGNORECASE)
+"""Words of who asks for a face alone."""
 _CLOTHES = frozenset({"garment", "trousers", "shoes", "bag"})
 """Roles of what is worn on a body."""
 
@@ -79,29 +83,26 @@ def with_bodies(
     """
     figures: dict[int, str] = {}
     heads = [number for number, each in enumerate(found) if each.drawn in HEADS]
+    busts = [number for number, each in enumerate(found) if _is_bust(each)]
     stances = {
         number: poses.get(number)
         or pose_of(scene, number)
         or (STANDING if is_doing(found[number].phrase) else None)
-        for number in heads
+        for number in (*heads, *busts)
     }
     whole = any(stances.values())
+    for number, pose in stances.items():
+        if pose is None and whole and not is_in_vehicle(scene, number):
+            stances[number] = STANDING  # beside others who are drawn from head to foot
+    scene = replace(scene, clothed=tuple(
+        (number, stances[number] == _SITTING) for number in busts if stances[number] is not None
+    ))  # fmt: skip
     for number in heads:
         each, pose = found[number], stances[number]
-        if pose is None and whole and not is_in_vehicle(scene, number):
-            pose = STANDING  # beside others who are drawn from head to foot
         if pose is None:
             continue
-        named = filter(None, map(concepts.named, figures_of(each.drawn, pose)))
-        coloured = (
-            one.caption
-            for one in named
-            if not one.instance and concepts.colours_of(one.concept) != 0
-        )
-        known = next(coloured, None)
-        if known is None:
-            continue
-        if style is None or not concepts.lacks(known, style):
+        known = figure_of(each.drawn, pose, concepts, style)
+        if known is not None:
             figures[number] = known
     if not figures:
         return scene
@@ -110,6 +111,26 @@ def with_bodies(
         figures=tuple(figures.get(i) for i in range(len(scene.parts))),
         figure_features=encoder.encode(list(figures.values())),
     )
+
+
+def figure_of(head: str, pose: str, concepts: ConceptIndex, style: int | None) -> str | None:
+    """The name of the figure whose body somebody gets; None where the model knows none.
+
+    Args:
+        head: key of ``HEADS``.
+        pose: of ``POSES``.
+        concepts: what the model knows.
+        style: that is asked for, by its number; None for any.
+    """
+    for one in filter(None, map(concepts.named, figures_of(head, pose))):
+        if not one.instance and concepts.colours_of(one.concept) != 0:
+            return None if style is not None and concepts.lacks(one.caption, style) else one.caption
+    return None
+
+
+def _is_bust(thing: Grounding) -> bool:
+    """Whether somebody may be drawn as a bust, and is not asked for as one."""
+    return clothes_of(thing.drawn) is not None and not FACE.search(thing.phrase)
 
 
 def is_doing(phrase: str) -> bool:
@@ -130,9 +151,16 @@ def pose_of(scene: PlannedScene, number: int) -> str | None:
         return STANDING if "board" in upon else _SITTING
     if any(facts_of(scene.names[number]).role in _SKY for number in _others(scene, number)):
         return STANDING  # under the moon
-    if scene.setting is not None or dressed or not _STAYS.issuperset(ways):
+    acts = dressed or not _STAYS.issuperset(ways) or _at_table(scene, number)
+    if scene.setting is not None or acts:
         return STANDING
     return None
+
+
+def _at_table(scene: PlannedScene, number: int) -> bool:
+    """Whether somebody is at the side of what something is upon."""
+    laid = {link.second for link in scene.links if scene.way(link) == "on"}
+    return not laid.isdisjoint(_others(scene, number))
 
 
 def _others(scene: PlannedScene, number: int) -> list[int]:
@@ -162,6 +190,7 @@ def who_reaches(scene: PlannedScene) -> frozenset[int]:
     found = set()
     for number, who in enumerate(things):
         bodied = bool(scene.figures) and scene.figures[number] is not None
+        bodied |= number in dict(scene.clothed)
         if not (bodied or who.role == "person") or scene.plan.things[number].count > 1:
             continue
         held = [(way, link.second) for way, link in ways

@@ -12,9 +12,10 @@ from typing import NamedTuple
 import numpy as np
 
 from limner.arrays import Floats, Pixels
-from limner.scenes.animal_shapes import RGB, AnimalBody, Inks, Stand, drawn
+from limner.scenes.animal_shapes import AnimalBody, drawn
 from limner.scenes.cutout import paste_box, to_pixels
-from limner.scenes.outlines import alike, outline_of, plain_colours, without_shadow
+from limner.scenes.outlines import alike, commonest, outline_of, plain_colours, without_shadow
+from limner.scenes.pen import RGB, Inks, Stand
 from limner.tables import read_table
 
 _FRONT, _HORNED, _LOWER = 0.28, (0.5, 0.2), 0.4
@@ -22,8 +23,6 @@ _FRONT, _HORNED, _LOWER = 0.28, (0.5, 0.2), 0.4
 the same of what may have antlers, and of its lower part; where that begins, of its height."""
 _MARGIN = 0.03
 """White around the whole, of the side."""
-_CELLS = 12
-"""Colours of a channel that are told apart."""
 _NECK = 0.85
 """Where the neck of a head in profile is, of its height."""
 _LIGHTER, _PALE, _DIMMER, _DARK = 0.1, 0.55, 0.45, 0.3
@@ -163,21 +162,21 @@ def _inks_of(face: Floats, body: AnimalBody) -> Inks:
     amid[round(0.3 * high) : round(0.6 * high), round(0.36 * wide) : round(0.64 * wide)] = True
     upper = inner.copy()
     upper[round(_UPPER * high) :] = False
-    fur = _commonest(colours[inner & amid if body.fur == "face" else upper])
+    fur = commonest(colours[inner & amid if body.fur == "face" else upper])
     lower = inner.copy()
     lower[: high // 2] = False
     inside = colours[lower] if lower.any() else colours[inner]
     light = inside[inside.mean(1) > fur.mean() + _LIGHTER]
-    pale = _commonest(light) if len(light) > _FEW * inner.sum() else fur + (1 - fur) * _PALE
+    pale = commonest(light) if len(light) > _FEW * inner.sum() else fur + (1 - fur) * _PALE
     dim = colours[solid][colours[solid].max(1) < _DARK]
-    dark = _commonest(dim) if len(dim) > _FEW * solid.sum() else fur * _DIMMER
+    dark = commonest(dim) if len(dim) > _FEW * solid.sum() else fur * _DIMMER
     manes = solid & ~alike(colours, fur) & (np.ptp(colours, -1) > _VIVID)
     manes[: high // 3] = False  # where a horn is
     others = colours[manes]
-    hair = _commonest(others) if len(others) > _FEW * solid.sum() else dark
+    hair = commonest(others) if len(others) > _FEW * solid.sum() else dark
     named = {
         "hair": hair, "fur": fur, "light": pale, "dark": dark, "black": dark,
-        "mane": _commonest(around), "shade": fur * _SHADE, "line": fur * _SHADE,
+        "mane": commonest(around), "shade": fur * _SHADE, "line": fur * _SHADE,
     }  # fmt: skip
     found: dict[str, RGB] = {"pink": _PINK}
     for name, colour in named.items():
@@ -185,16 +184,6 @@ def _inks_of(face: Floats, body: AnimalBody) -> Inks:
         found[name] = (red, green, blue)
     border = None if edge is None else (float(edge[0]), float(edge[1]), float(edge[2]))
     return Inks(found, border, width / (high * wide) ** 0.5)
-
-
-def _commonest(colours: Floats) -> Floats:
-    """The mean of those of N colours ``(N, 3)`` that are like the commonest; white of none."""
-    if not len(colours):
-        return np.ones(3, np.float32)
-    cells = (colours.clip(0, 1) * (_CELLS - 1e-3)).astype(np.intp) @ [_CELLS**2, _CELLS, 1]
-    most = colours[cells == np.bincount(cells).argmax()].mean(0)
-    found: Floats = colours[alike(colours, most)].mean(0)
-    return found
 
 
 @cache

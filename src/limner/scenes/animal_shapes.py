@@ -4,19 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageDraw
 
 from limner.arrays import Floats
+from limner.scenes.pen import Inks, Pen, Stand
 
-RGB = tuple[float, float, float]
-Oval = tuple[float, float, float, float]
-
-_FINER = 3
-"""Sides of pixels that a body is drawn in, of a pixel's."""
 _BANDS = {
     "bushy": ((0, 1), (0.66, 1)),
     "ringed": ((0, 1), (0.4, 0.52), (0.64, 0.76), (0.88, 1)),
@@ -49,22 +42,6 @@ class AnimalBody:
     also_whole: bool = False
 
 
-class Inks(NamedTuple):
-    """Colours of a body, by their names, and its outline, of a width in shares of the head's."""
-
-    colours: dict[str, RGB]
-    outline: RGB | None
-    width: float
-
-
-class Stand(NamedTuple):
-    """Where the middle of an animal's shoulders is, and the size of its head, in pixels."""
-
-    x: float
-    y: float
-    size: float
-
-
 def drawn(body: AnimalBody, inks: Inks, side: int, stand: Stand) -> Floats:
     """A body on white, ``(S, S, 3)`` in [0, 1].
 
@@ -74,65 +51,13 @@ def drawn(body: AnimalBody, inks: Inks, side: int, stand: Stand) -> Floats:
         side: S.
         stand: where it is.
     """
-    pen = _Pen(side, stand, inks)
+    pen = Pen(side, stand, inks)
     _tail(pen, body)
     FRAMES[body.frame](pen, body)
     return pen.canvas()
 
 
-class _Pen:
-    """Draws shapes in shares of a head's size about the middle of an animal's shoulders."""
-
-    def __init__(self, side: int, stand: Stand, inks: Inks) -> None:
-        self.image = Image.new("RGB", (side * _FINER, side * _FINER), "white")
-        self._draw = ImageDraw.Draw(self.image)
-        self._x, self._y, self._size = (_FINER * length for length in stand)
-        self._inks = inks
-
-    def ink(self, name: str) -> tuple[int, int, int]:
-        """A colour as it is drawn."""
-        red, green, blue = (round(255 * c) for c in self._inks.colours[name])
-        return red, green, blue
-
-    def ovals(
-        self, ink: str, *ovals: tuple[float, float, float, float], bare: bool = False
-    ) -> None:
-        """Ovals of one part: middle, half width and half height; ``bare`` of an outline."""
-        border = None if self._inks.outline is None or bare else self._inks.outline
-        if border is not None:
-            edge = tuple(round(255 * channel) for channel in border)
-            for x, y, wide, high in ovals:
-                self._oval(edge, x, y, wide + self._inks.width, high + self._inks.width)
-        for oval in ovals:
-            self._oval(self.ink(ink), *oval)
-
-    def limb(self, ink: str, start: tuple[float, float], end: tuple[float, float],
-             thick: float, last: float | None = None, *, bare: bool = False) -> None:  # fmt: skip
-        """A limb of two ends, with half its thickness at both."""
-        steps = 24
-        last = thick if last is None else last
-        shares = np.linspace(0, 1, steps)
-        self.ovals(ink, *(
-            (start[0] + t * (end[0] - start[0]), start[1] + t * (end[1] - start[1]),
-             thick + t * (last - thick), thick + t * (last - thick)) for t in shares
-        ), bare=bare)  # fmt: skip
-
-    def area(self, ink: str, corners: NDArray[np.float64]) -> None:
-        """An area of corners ``(N, 2)``, without an outline."""
-        at = np.array([self._x, self._y]) + self._size * corners
-        self._draw.polygon([(float(x), float(y)) for x, y in at], fill=self.ink(ink))
-
-    def _oval(self, ink: tuple[int, ...], x: float, y: float, wide: float, high: float) -> None:
-        x, y = self._x + x * self._size, self._y + y * self._size
-        wide, high = wide * self._size, high * self._size
-        self._draw.ellipse((x - wide, y - high, x + wide, y + high), fill=ink)
-
-    def canvas(self) -> Floats:
-        """What was drawn, ``(S, S, 3)`` in [0, 1]."""
-        return np.asarray(self.image.reduce(_FINER), np.float32) / np.float32(255)
-
-
-def _sit(pen: _Pen, body: AnimalBody) -> None:
+def _sit(pen: Pen, body: AnimalBody) -> None:
     for s in (-1, 1):
         pen.ovals("shade", (0.27 * s, 0.44, 0.19, 0.19))
         pen.ovals(body.paws, (0.34 * s, 0.585, 0.135, 0.07))
@@ -148,7 +73,7 @@ def _sit(pen: _Pen, body: AnimalBody) -> None:
         pen.ovals(body.paws, (0.13 * s, 0.595, 0.105, 0.06))
 
 
-def _lounge(pen: _Pen, body: AnimalBody) -> None:
+def _lounge(pen: Pen, body: AnimalBody) -> None:
     """As a teddy bear sits, its feet to the front."""
     limbs = "black" if body.paws == "black" else "fur"
     pen.ovals("fur", (0, 0.2, 0.34, 0.37))
@@ -162,7 +87,7 @@ def _lounge(pen: _Pen, body: AnimalBody) -> None:
             pen.ovals(body.paws, (0.24 * s, 0.49, 0.095, 0.085), bare=True)
 
 
-def _crouch(pen: _Pen, body: AnimalBody) -> None:
+def _crouch(pen: Pen, body: AnimalBody) -> None:
     for s in (-1, 1):
         pen.ovals("shade", (0.42 * s, 0.17, 0.2, 0.2))
         pen.ovals(body.paws, (0.48 * s, 0.365, 0.17, 0.065))
@@ -174,7 +99,7 @@ def _crouch(pen: _Pen, body: AnimalBody) -> None:
         pen.ovals(body.paws, (0.23 * s, 0.38, 0.13, 0.055))
 
 
-def _stand(pen: _Pen, body: AnimalBody) -> None:
+def _stand(pen: Pen, body: AnimalBody) -> None:
     for s in (-1, 1):
         pen.limb("shade", (0.25 * s, 0.3), (0.27 * s, 0.64), 0.085, 0.065)
         pen.ovals(body.paws, (0.27 * s, 0.69, 0.08, 0.06))
@@ -188,7 +113,7 @@ def _stand(pen: _Pen, body: AnimalBody) -> None:
         pen.ovals(body.paws, (0.15 * s, 0.735, 0.085, 0.06))
 
 
-def _stand_sideways(pen: _Pen, body: AnimalBody) -> None:
+def _stand_sideways(pen: Pen, body: AnimalBody) -> None:
     """As a pony stands that looks to the left, its shoulders at the origin."""
     t = np.linspace(0, 1, 24)
     sway = 0.66 + 0.13 * np.sin(np.pi * t * 0.8), 0.12 + 0.4 * t
@@ -205,7 +130,7 @@ def _stand_sideways(pen: _Pen, body: AnimalBody) -> None:
         pen.ovals(body.paws, (x, 0.65, 0.073, 0.048))
 
 
-def _tail(pen: _Pen, body: AnimalBody) -> None:
+def _tail(pen: Pen, body: AnimalBody) -> None:
     """The tail, behind the body, to the right and up."""
     t = np.linspace(0, 1, 40)
     start, over, end = (0.2, 0.52), (0.78, 0.62), (0.58, 0.06)
@@ -232,7 +157,7 @@ def _tail(pen: _Pen, body: AnimalBody) -> None:
         pen.ovals(body.tip, *ovals, bare=True)
 
 
-FRAMES: dict[str, Callable[[_Pen, AnimalBody], None]] = {
+FRAMES: dict[str, Callable[[Pen, AnimalBody], None]] = {
     "sitting": _sit, "seated": _lounge, "crouching": _crouch, "standing": _stand,
     "profile": _stand_sideways,
 }  # fmt: skip

@@ -31,6 +31,8 @@ _CARRIED: frozenset[Role] = frozenset(
     {"food", "toy", "tool", "vessel", "plant", "box", "table", "seat", "plate"}
 )
 """What is carried where a word for wearing is said of it."""
+_TO_STAND_AT = 1.4
+"""Length in metres from which on who uses something with a top stands beside it."""
 _IN_ARMS = 0.45
 """Length in metres up to which what is as a table is held: a cake, a pumpkin."""
 _TABLE, _CUP, _LAMP = 0.6, 0.15, 1.1
@@ -148,6 +150,8 @@ def _under(first: Facts, second: Facts) -> str:
 def _holding(first: Facts, second: Facts) -> str:
     if second.role == "house" or (second.role in ALIVE and second.length > 0.8 * first.length):
         return "beside"  # who builds a snowman
+    if second.role == "table" and second.length >= _TO_STAND_AT:
+        return "beside"  # who plays the piano
     if second.role in ("umbrella", "floating"):
         return "umbrella" if second.role == "umbrella" else "string"
     large = second.role in ("seat", "board", "vehicle")

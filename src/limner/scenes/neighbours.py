@@ -13,6 +13,8 @@ from limner.scenes.groups import Groups
 _MOON, _MOON_MOST = 3.0, 0.55
 """Greatest length of what is a point in the sky, and no rainbow, in metres; how large it is at
 most, of those below it."""
+_STAR, _STAR_MOST = 1.0, 0.22
+"""The same of a star."""
 
 
 def shelter(groups: Groups, i: int, j: int) -> None:
@@ -74,7 +76,8 @@ def put_below(groups: Groups, i: int, j: int) -> None:
     sky = groups.actors[j]
     if sky.facts.role == "celestial" and sky.facts.length <= _MOON and sky.size is None:
         far, near = extent(groups.group(j)), extent(groups.group(i))
-        most = _MOON_MOST * max(near.width, near.height)
+        most = _STAR_MOST if sky.facts.length <= _STAR else _MOON_MOST
+        most *= max(near.width, near.height)
         scale = min(1.0, most / max(far.width, far.height))
         groups.regroup(j, [spot.moved(scale, 0, 0) for spot in groups.group(j)])
     groups.place_beside(i, j, 0, 1)

@@ -12,6 +12,8 @@ from limner.vision.masks import grown, largest_part
 
 _NEAR = 0.14
 """Greatest difference of a channel of colours that are alike."""
+_CELLS = 12
+"""Colours of a channel that are told apart."""
 _INKED, _EVEN, _DEPTHS = 0.2, 0.55, 10
 """Least difference of an outline from what it is around; least share of a rim that it is; pixels
 from the rim, in pictures of 256, within which it ends."""
@@ -88,6 +90,16 @@ def alike(colours: Floats, colour: Floats) -> Mask:
     """Which colours ``(..., 3)`` are like one."""
     near: Mask = abs(colours - colour).max(-1) < _NEAR
     return near
+
+
+def commonest(colours: Floats) -> Floats:
+    """The mean of those of N colours ``(N, 3)`` that are like the commonest; white of none."""
+    if not len(colours):
+        return np.ones(3, np.float32)
+    cells = (colours.clip(0, 1) * (_CELLS - 1e-3)).astype(np.intp) @ [_CELLS**2, _CELLS, 1]
+    most = colours[cells == np.bincount(cells).argmax()].mean(0)
+    found: Floats = colours[alike(colours, most)].mean(0)
+    return found
 
 
 def _without_parts_below(cut: Floats) -> Floats:

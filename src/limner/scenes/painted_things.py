@@ -14,23 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from limner.scenes.paints import paint
 from limner.tables import read_table
 
 Pixels = NDArray[np.uint8]
 Points = NDArray[np.float64]
 """``(N, 2)`` in hundredths of the side."""
-
-PAINTS = {
-    "red": "#e5394d", "dark red": "#b3263e", "orange": "#f58a2e", "yellow": "#fbc83c",
-    "straw": "#e2b858", "cream": "#f7e8cf", "white": "#f5f5f8", "light": "#d9dde6",
-    "grey": "#a9b0bd", "stone": "#8f97a6", "dark": "#4a4f5f", "black": "#343846",
-    "wood": "#a5683d", "brown": "#75452b", "tan": "#d6a268", "green": "#57b356",
-    "leaf": "#37863f", "olive": "#6f8b45", "teal": "#2fa7a2", "sky": "#93cff3",
-    "blue": "#3f86dc", "navy": "#2c4888", "glass": "#c3e8f7", "snow": "#f3fbff",
-    "ice": "#dcf2fc", "ice blue": "#a6daf3", "deep ice": "#77bfe6", "pink": "#f3a1be",
-    "purple": "#7d55c2", "lilac": "#b79ae6",
-}  # fmt: skip
-"""Colours by their names."""
 
 _FINER = 3
 """Sides of pixels that a thing is painted in, of a pixel's."""
@@ -106,7 +95,7 @@ def _fill(canvas: Pixels, where: NDArray[np.bool_], colour: str) -> None:
     down, across = (np.linspace(0, share, length, dtype=np.float32)
                     for share, length in zip(_SLOPE, where.shape, strict=True))  # fmt: skip
     light = _LIGHTER + (_DIMMER - _LIGHTER) * (down[:, None] + across[None])
-    rgb = np.array(list(bytes.fromhex(PAINTS[colour][1:])), np.float32)
+    rgb = np.array(paint(colour), np.float32) * 255
     canvas[where] = np.minimum(rgb * light[where][:, None], 255).round()
 
 

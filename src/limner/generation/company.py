@@ -1,0 +1,96 @@
+"""What several do together, and who several are by one name, as things of a scene.
+
+*A wedding on the beach* is a bride and a groom there, and *a bear and a rabbit having tea* are
+at the sides of a table with two cups.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from limner.models.planner import PlannedThing
+from limner.scenes.relations import Contact
+from limner.scenes.sentence import Link
+from limner.scenes.sizes import facts_of
+from limner.text.names import bare
+
+MEMBERS = {
+    "wedding": ("bride", "groom"), "family": ("man", "woman", "child"), "couple": ("man", "woman"),
+    "newlyweds": ("bride", "groom"), "parents": ("man", "woman"),
+}  # fmt: skip
+"""English name of several -> those who are drawn of them in a place."""
+_TABLE = "table"
+_MOST = 3
+"""Cups or plates on a table, at most."""
+_IN_HAND = frozenset({"ice cream", "apple", "carrot", "candy", "lollipop", "banana", "popsicle"})
+"""What everybody has of his own in the hand, and is on no table."""
+
+
+class Company(NamedTuple):
+    """Things of a scene with the words that each is drawn from, and how they stand.
+
+    Attributes:
+        things: as they are planned.
+        parts: the words of each without those for its colour.
+        coloured: the same with them.
+        english: its English name.
+        links: between the things.
+    """
+
+    things: tuple[PlannedThing, ...]
+    parts: tuple[str, ...]
+    coloured: tuple[str, ...]
+    english: tuple[str, ...]
+    links: tuple[Link, ...]
+
+    def with_members(self) -> Company:
+        """The same with all members of who is several by one name; the first has the links."""
+        found: list[tuple[PlannedThing, str, str, str]] = []
+        numbers: list[int] = []
+        for row in zip(self.things, self.parts, self.coloured, self.english, strict=True):
+            members = MEMBERS.get(bare(row[3]).casefold(), ())
+            numbers.append(len(found))
+            if row[0].count == 1 and members:
+                found += [(row[0], name, name, name) for name in members]
+            else:
+                found.append(row)
+        links = tuple(
+            Link(numbers[each.first], each.relation, numbers[each.second]) for each in self.links
+        )
+        if not found:
+            return self
+        things, parts, coloured, english = zip(*found, strict=True)
+        return Company(things, parts, coloured, english, links)
+
+    def at_table(self, eaters: Sequence[Sequence[int]]) -> Company:
+        """The same with a table where several eat or drink one thing, which is upon it.
+
+        Args:
+            eaters: the numbers of the things of each phrase that does so.
+        """
+        for each in self.links:
+            who = next((some for some in eaters if each.first in some), ())
+            several = sum(self.things[i].count for i in who)
+            meal = bare(self.english[each.second]).casefold()
+            if each.relation != "eating" or several < 2 or not _is_meal(meal):
+                continue
+            table = len(self.things)
+            dish = self.things[each.second]
+            things = list(self.things)
+            things[each.second] = replace(dish, count=min(_MOST, max(dish.count, several)))
+            sides: tuple[Contact, Contact] = ("left", "right")
+            around = tuple(Link(i, sides[place % 2], table) for place, i in enumerate(who))
+            links = tuple(one for one in self.links if one.second != each.second)
+            return Company(
+                (*things, PlannedThing(dish.piece)), (*self.parts, _TABLE),
+                (*self.coloured, _TABLE), (*self.english, _TABLE),
+                (*links, Link(each.second, "on", table), *around),
+            )  # fmt: skip
+        return self
+
+
+def _is_meal(name: str) -> bool:
+    """Whether something to eat or drink is had at a table."""
+    return name not in _IN_HAND and facts_of(name).role in ("food", "vessel", "plate", "drink")

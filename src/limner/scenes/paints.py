@@ -1,0 +1,25 @@
+"""The paints of what is painted of few shapes."""
+
+from __future__ import annotations
+
+PAINTS = {
+    "red": "#e5394d", "dark red": "#b3263e", "orange": "#f58a2e", "yellow": "#fbc83c",
+    "straw": "#e2b858", "cream": "#f7e8cf", "white": "#f5f5f8", "light": "#d9dde6",
+    "grey": "#a9b0bd", "stone": "#8f97a6", "dark": "#4a4f5f", "black": "#343846",
+    "wood": "#a5683d", "brown": "#75452b", "tan": "#d6a268", "green": "#57b356",
+    "leaf": "#37863f", "olive": "#6f8b45", "teal": "#2fa7a2", "sky": "#93cff3",
+    "blue": "#3f86dc", "navy": "#2c4888", "glass": "#c3e8f7", "snow": "#f3fbff",
+    "ice": "#dcf2fc", "ice blue": "#a6daf3", "deep ice": "#77bfe6", "pink": "#f3a1be",
+    "purple": "#7d55c2", "lilac": "#b79ae6",
+}  # fmt: skip
+"""Colours by their names."""
+
+
+def paint(name: str) -> tuple[float, float, float]:
+    """A colour by its name, each part in [0, 1].
+
+    Raises:
+        KeyError: there is no such colour.
+    """
+    red, green, blue = bytes.fromhex(PAINTS[name].removeprefix("#"))
+    return red / 255, green / 255, blue / 255
