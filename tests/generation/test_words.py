@@ -58,7 +58,7 @@ def read(reader: PromptReader, prompt: str) -> ReadPrompt:
         ("Musikinstrumente", ["guitar", "violin", "trumpet", "drum"]),
         ("new year's eve", ["fireworks"]), ("graduation", ["graduation cap"]),
         ("夜空", ["crescent moon", "star"]),
-        ("eine Schneeballschlacht", ["child", "cloud with snow"]),
+        ("eine Schneeballschlacht", ["child", "white circle"]),
         ("a snail race", ["snail", "chequered flag"]),
         ("a haunted house", ["ghost", "derelict house"]),
         ("a light at the end of the tunnel", ["light", "tunnel"]),

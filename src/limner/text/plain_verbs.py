@@ -20,12 +20,12 @@ _NOUNS_TOO = """
 drink paint ride drive cook bake build draw hold hug kiss watch share pull push climb plant pick
 clean wash throw catch kick visit row ski skate camp hike study fix repair feed help chase eat play
 carry wear sell buy brush follow find stand rest float race fight dance walk wait sail wave look
-work jump fly run
+work jump fly run make have get see hear smell count order pack print
 """
 _VERBS = "write dig meet explore read sleep sit swim sing laugh cry talk hide argue live travel lie"
 """Verbs without an ending; the former are nouns, too, so that only who is alive does them: *a hot
 dog stand*, *a soft drink*."""
-_DOUBLED = frozenset({"hug", "dig", "sit", "run", "swim"})
+_DOUBLED = frozenset({"hug", "dig", "sit", "run", "swim", "get"})
 _NO_VERBS = """
     ring king wing string thing spring morning evening ceiling wedding pudding stocking earring
     lightning sibling duckling dumpling sling painting drawing building clothing bedding meeting
@@ -34,11 +34,14 @@ _NO_VERBS = """
     outing shopping banking training marketing advertising engineering knitting jogging camping
 """
 """Words in *-ing* that are nouns."""
-_PERSONS = frozenset(
-    {"man", "woman", "boy", "girl", "child", "baby", "person", "people", "old man", "old woman",
-     "princess", "prince", "robot", "dragon", "unicorn", "ghost", "alien", "monster", "fairy",
-     "mage", "mermaid", "zombie", "vampire", "ninja", "snowman", "angel", "superhero", "elf"}
-)  # fmt: skip
+_ALIVE_TABLE = """
+man woman boy girl child baby person people princess prince dragon unicorn fairy mage mermaid zombie
+vampire ninja angel superhero elf gnome dwarf troll witch wizard giant hen rooster goose swan crab
+fish shark whale dolphin snail bee ant butterfly spider snake lizard camel deer reindeer penguin
+seal sloth otter beaver badger gorilla ape llama alpaca moose bat crow eagle rat mole ladybug
+caterpillar worm pony donkey lamb calf cub peacock turkey flamingo pigeon dove seagull walrus
+"""
+"""Who does something, beside the animals that are dressed up and the nouns for persons alone."""
 _OBJECT = r"(?!(?:{stops})\b)(?P<what>(?:[a-z-]+ (?!(?:{stops})\b))?[a-z-]*[^\Ws])"
 _KEPT_BEFORE = "on|in|under|by|near|next|behind|over|between|inside|through|around|across|along|and"
 """What says where who does something is; *at* and *to* rather say what it is done to."""
@@ -52,14 +55,23 @@ _ALONE = "(?:playing|going|being|looking|waiting|dressing|made|covering|crying|l
 """Verbs that say what follows them, with their prepositions."""
 
 
-def with_participles(text: str, is_name: Callable[[str], bool]) -> str:
-    """An English text whose verbs end in *-ing*, with an article before their object.
+def with_endings(text: str, is_name: Callable[[str], bool]) -> str:
+    """An English text in which what two do ends in *-ing*: *the bear and the rabbit drinking tea*.
 
     Args:
         text: canonical text.
         is_name: whether a phrase is a name of something that is drawn by itself.
     """
-    text = _of_two().sub(lambda match: _ending(match, is_name), text)
+    return _of_two().sub(lambda match: _ending(match, is_name), text)
+
+
+def with_objects(text: str, is_name: Callable[[str], bool]) -> str:
+    """An English text whose verbs have an article before their object, or are left out.
+
+    Args:
+        text: canonical text.
+        is_name: whether a phrase is a name of something that is drawn by itself.
+    """
     text = _headline().sub(lambda match: _with_article(match, is_name), text)
     return _last().sub(lambda match: _without_verb(match, is_name), text)
 
@@ -86,7 +98,8 @@ def _ending(match: re.Match[str], is_name: Callable[[str], bool]) -> str:
 def _is_alive(who: str) -> bool:
     """Whether a noun names a person or an animal."""
     name = who.casefold()
-    return name in animals() or means_person(name) or best_of(name, "en") in _PERSONS
+    known = animals() | _alive()
+    return name in known or means_person(name) or best_of(name, "en") in known
 
 
 def _with_article(match: re.Match[str], is_name: Callable[[str], bool]) -> str:
@@ -106,6 +119,11 @@ def _without_verb(match: re.Match[str], is_name: Callable[[str], bool]) -> str:
     word = who.casefold() not in LATIN["en"].stops
     known = word and is_name(bare(who)) and not is_name(f"{who} {verb}")
     return who if known and verb not in _nouns() and not is_name(verb) else match[0]
+
+
+@cache
+def _alive() -> frozenset[str]:
+    return frozenset((*_ALIVE_TABLE.split(), "old man", "old woman"))
 
 
 @cache

@@ -26,7 +26,7 @@ from limner.text.own_parts import without_own_parts
 from limner.text.persons import animals, as_drawn, job_alone
 from limner.text.picture_sides import beside_each_other
 from limner.text.places_alone import place_alone
-from limner.text.plain_verbs import with_participles
+from limner.text.plain_verbs import with_endings, with_objects
 from limner.text.tables import table
 from limner.text.vocabulary import MEASURES, OF, in_english
 
@@ -172,6 +172,7 @@ def reworded_greeting(
         text = _joined(_as_list(text, is_name), is_name)
     for language in languages:
         better = in_digits(without_negated(text, language), language)
+        better = with_endings(better, is_name) if language == "en" else better
         better = _turned(better, _rows(language, _TURNS))
         better = with_actions(better, language, is_name)
         better = without_own_parts(beside_each_other(better, language), language)
@@ -179,7 +180,7 @@ def reworded_greeting(
         better = in_costume(better, language, is_name)
         better = as_drawn(better, language, is_name)
         if language == "en":
-            better = with_participles(in_colours_of_materials(better, is_name), is_name)
+            better = with_objects(in_colours_of_materials(better, is_name), is_name)
             better = _GLASSES.sub(r"\1 wineglasses", better)
             better = _FAMILY.sub(_of_animals, better)
             better = better if is_name(better) else _RACE.sub(_racing, better)

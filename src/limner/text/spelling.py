@@ -123,7 +123,7 @@ class Speller:
         if not letters or key in _ranks() or _is_a_name(words, at):
             return word
         usual = any(each in self._words or each in _ranks() for each in (key, *_stems(key)))
-        apart = None if usual else self._apart(key)
+        apart = None if usual or self._named(key) else self._apart(key)
         if usual or apart is not None or self.knows(key):
             return apart or word
         most = self._most(key, words)
