@@ -46,6 +46,11 @@ def reader():
         ("punainen kissa istuu pöydällä", RED_CAT), ("raketti lentää kaupungin yllä yöllä", ROCKET),
         ("یک گربه قرمز روی میز نشسته است", RED_CAT), ("دو سگ در ساحل بازی می‌کنند", TWO_DOGS),
         ("חתול אדום יושב על שולחן", RED_CAT), ("דוב אוכל דג ביער", BEAR),
+        ("সৈকতে দুটি কুকুর খেলছে", TWO_DOGS), ("گھر کے سامنے ایک کالا گھوڑا", HORSE),
+        ("dubu anakula samaki msituni", BEAR), ("tatlong dilaw na ibon sa puno", BIRDS),
+        ("червена котка седи на масата", RED_CAT), ("два пса се играју на плажи", TWO_DOGS),
+        ("tri žlté vtáky na strome", BIRDS), ("un gat vermell assegut a la taula", RED_CAT),
+        ("roket terbang di atas bandar pada waktu malam", ROCKET),
     ],
 )  # fmt: skip
 def test_a_sentence_is_a_scene(reader, prompt, scene):

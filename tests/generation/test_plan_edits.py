@@ -97,6 +97,20 @@ SAID = {
     "fi": ("kissa ja koira", "maalaa kissa siniseksi", "lisää hattu", "poista koira", "yöllä"),
     "fa": ("یک گربه و یک سگ", "گربه را آبی کن", "یک کلاه اضافه کن", "سگ را حذف کن", "در شب"),
     "he": ("חתול וכלב", "צבע את החתול בכחול", "הוסף כובע", "מחק את הכלב", "בלילה"),
+    "ca": ("un gat i un gos", "pinta el gat de blau", "afegeix un barret", "treu el gos",
+           "de nit"),
+    "bg": ("котка и куче", "направи котката синя", "добави шапка", "махни кучето", "през нощта"),
+    "hr": ("mačka i pas", "oboji mačku u plavo", "dodaj šešir", "ukloni psa", "noću"),
+    "sk": ("mačka a pes", "zafarbi mačku na modro", "pridaj klobúk", "odstráň psa", "v noci"),
+    "ms": ("seekor kucing dan seekor anjing", "tukar warna kucing menjadi biru", "tambah topi",
+           "padam anjing", "pada waktu malam"),
+    "ur": ("ایک بلی اور ایک کتا", "بلی کو نیلا کر دو", "ایک ٹوپی شامل کرو", "کتے کو ہٹا دو",
+           "رات میں"),
+    "bn": ("একটি বিড়াল ও একটি কুকুর", "বিড়ালটিকে নীল করো", "একটি টুপি যোগ করো",
+           "কুকুরটিকে সরাও", "রাতে"),
+    "sw": ("paka na mbwa", "fanya paka awe bluu", "ongeza kofia", "ondoa mbwa", "usiku"),
+    "tl": ("isang pusa at isang aso", "gawing asul ang pusa", "magdagdag ng sombrero",
+           "alisin ang aso", "sa gabi"),
 }  # fmt: skip
 
 

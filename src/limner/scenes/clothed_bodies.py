@@ -16,15 +16,15 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from limner.arrays import Floats, Pixels
 from limner.scenes.bodies import HEADS
-from limner.scenes.cutout import Floats, cut_out_drawn, paste_box, to_pixels
+from limner.scenes.cutout import cut_out_drawn, paste_box, to_pixels
 from limner.scenes.outlines import alike, commonest, outline_of, plain_colours, without_shadow
 from limner.scenes.paints import paint
 from limner.scenes.pen import RGB, Inks, Pen, Stand
 from limner.scenes.sizes import facts_of
 from limner.tables import read_table
 
-Pixels = NDArray[np.uint8]
 Arms = Literal["hanging", "bent"]
 
 _OWN, _NONE = "own", "none"

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from limner.scenes.cutout import Floats
+from limner.arrays import Floats
 
 RGB = tuple[float, float, float]
 

@@ -13,7 +13,8 @@ words of the language, divided by ``|``. A language is added by such a table. Ki
   in the glossary. The second column says what an ending of a noun means: ``plural``, or a
   preposition; ``at`` is *on* before what one sits or stands on, else *in*;
 * ``stem``: letters at the end of a stem before an ending, and those of the glossary, ``old>new``;
-* ``rule``: ``adjectives after`` nouns; ``verbs last``; ``letters`` that tell the language.
+* ``rule``: ``adjectives after`` nouns and ``numbers after`` them; ``verbs last`` or
+  ``verbs first``; ``letters`` that tell the language.
 
 A word that ends in ``*`` stands for all that begin so. The longest entry counts, an exact one
 first.
@@ -30,8 +31,9 @@ from limner.text.tables import table
 
 LANGUAGES = (
     "nl", "pl", "tr", "sv", "nb", "da", "uk", "cs", "id", "vi", "el", "hu", "ro", "fi", "fa", "he",
+    "bn", "ur", "ms", "sw", "tl", "bg", "hr", "sk", "ca",
 )  # fmt: skip
-"""Codes of the languages that have a glossary."""
+"""Codes of the languages that have a glossary; ``hr`` is Serbian, too, in both scripts."""
 _LONGEST = 4
 """Words of an entry."""
 _LAYERS = 3

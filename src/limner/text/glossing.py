@@ -9,12 +9,13 @@ stay as they are.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 from limner.text.glossaries import LANGUAGES, Word, glossary_of
-from limner.text.lexicon import LATIN
+from limner.text.lexicon import LATIN, OTHER
 from limner.text.spelling import is_in_lists
 from limner.text.vocabulary import in_english
 from limner.text.word_order import ordered, plural_of
@@ -27,14 +28,21 @@ _ENOUGH = 1.8
 """Words that its glossary has to know; forms of words count a little less."""
 _KNOWN = 0.7
 """Part of a text's words that its glossary has to know."""
-_TOKEN = re.compile(r"[^\W_][\w\u0300-\u036f]*(?:['’ʼ\u200c-][\w\u0300-\u036f]+)*")
-_PART = re.compile(r"(\s*[,;:.!?،؛؟]+(?:\s+|$)|\s+[-–—]\s+|\n+)")
+_MARKS = "\u0300-\u036f\u0900-\u0963\u0966-\u0dff"
+"""Marks that letters bear, and the letters of India's scripts with their vowels."""
+_TOKEN = re.compile(rf"[^\W_][\w{_MARKS}]*(?:['’ʼ\u200c-][\w{_MARKS}]+)*")
+_PART = re.compile(r"(\s*[,;:.!?،؛؟।۔]+(?:\s+|$)|\s+[-–—]\s+|\n+)")
 _QUOTED = re.compile(r"[\"“„«]([^\"“”„«»]*)[\"“”»]|(?<!\w)['‘]([^'’]*)['’](?!\w)")
 _HELD = re.compile(r"quote(\d+)quote")
 _OTHERS = ("en", "es", "fr", "de", "it", "pt")
 """Languages whose sentences are read, in the same script as those of most glossaries."""
-_ALIKE = {"uk": "ru", "fa": "ar"}
+_ALIKE = {"uk": "ru", "bg": "ru", "fa": "ar", "ur": "ar"}
 """Languages whose sentences are not read, and those that are in the same script."""
+_SERBIAN = str.maketrans(
+    dict(zip("абвгдђежзијклмнопрстћуфхцчш", "abvgdđežzijklmnoprstćufhcčš", strict=True))
+    | {"љ": "lj", "њ": "nj", "џ": "dž"}
+)
+"""Cyrillic letters of Serbian and the Latin ones that they stand for."""
 _ALL = 0.9
 """Part of the words that has to be known where no letter tells the language, ``_SURE`` words at
 least, and ``_MARGIN`` more than in any other."""
@@ -204,13 +212,21 @@ def language_of(text: str) -> str | None:
     if code in _ALIKE:
         return code if _is_not(_ALIKE[code], tokens, code) else None
     sure = len(tokens) >= _SURE and most >= _ALL * len(tokens)
+    if len(tokens) == _SURE - 1 and most == len(tokens):
+        sure = not any(others.values())
     return code if sure and most >= max(others.values()) + _MARGIN else None
 
 
 def _is_not(other: str, tokens: Sequence[str], code: str) -> bool:
-    """Whether all long words of a text are of a language, and fewer of one in the same script."""
+    """Whether all long words of a text are of a language, and fewer of one in the same script.
+
+    Short ones are not, where they are function words of others: *и* is no Ukrainian.
+    """
     long = [token for token in tokens if len(token) > _FUNCTION_WORD]
     known = _count(" ".join(long), code)
+    short = (token for token in tokens if len(token) <= _FUNCTION_WORD)
+    if any(token in OTHER.stops and not _count(token, code) for token in short):
+        return False
     return known >= _ALL * len(long) and known > _read_in(long, other)
 
 
@@ -232,6 +248,7 @@ def _read_in(tokens: Sequence[str], language: str) -> int:
 
 
 def _tokens(text: str, code: str) -> list[str]:
-    text = text.replace("İ", "i")
+    text = unicodedata.normalize("NFC", text.replace("İ", "i"))
     text = text.replace("I", "ı") if code == "tr" else text
+    text = text.casefold().translate(_SERBIAN) if code == "hr" else text
     return [match[0].casefold().replace("’", "'") for match in _TOKEN.finditer(text)]

@@ -80,6 +80,8 @@ def ordered(words: Sequence[Word], glossary: Glossary) -> str:
     """
     chunks = _together(list(_chunks(words, glossary)))
     chunks = _participles(chunks)
+    if "verbs first" in glossary.rules:
+        chunks = _verb_behind(_with_objects(chunks))
     chunks = _verbs(chunks, last="verbs last" in glossary.rules)
     chunks = _places_behind(chunks)
     said, before = [], ""
@@ -95,6 +97,7 @@ def ordered(words: Sequence[Word], glossary: Glossary) -> str:
 def _chunks(words: Sequence[Word], glossary: Glossary) -> Iterator[_Chunk]:
     """Nouns with what belongs to them, and the words between, in their order."""
     after = "adjectives after" in glossary.rules
+    counted = "numbers after" in glossary.rules
     open_: _Chunk | None = None
     placed = ""
     for at, word in enumerate(words):
@@ -104,7 +107,9 @@ def _chunks(words: Sequence[Word], glossary: Glossary) -> Iterator[_Chunk]:
         if kind in ("", "counter"):
             kind = _guessed(words, at, open_, after=after)
         ends = kind not in ("article", "number", "adjective", "noun", "postposition")
-        if open_ is not None and (ends or _begins(kind, words, at, open_, after=after)):
+        is_own = counted and kind == "number" and open_ is not None and not open_.number
+        begins = open_ is not None and not is_own and _begins(kind, words, at, open_, after=after)
+        if open_ is not None and (ends or begins):
             yield _closed(open_)
             open_ = None
         if ends:
@@ -214,6 +219,27 @@ def _participles(chunks: list[_Chunk]) -> list[_Chunk]:
     return found
 
 
+def _verb_behind(chunks: list[_Chunk]) -> list[_Chunk]:
+    """Chunks of a clause that a verb begins, with who does what it says before it.
+
+    That is its second noun, *kumakain ng isda ang oso*, where the first is marked as its object.
+    """
+    if not chunks or chunks[0].kind != "verb":
+        return chunks
+    subject = next((each for each in chunks if each.kind == "noun"), None)
+    if subject is None:
+        return chunks
+    return [subject, *(each for each in chunks if each is not subject)]
+
+
+def _with_objects(chunks: list[_Chunk]) -> list[_Chunk]:
+    """Chunks in which what is *of* a verb is its object."""
+    for before, chunk in pairwise(chunks):
+        if before.kind == "verb" and (chunk.kind, chunk.english) == ("placed", "of"):
+            chunk.english = ""
+    return chunks
+
+
 def _verbs(chunks: list[_Chunk], *, last: bool) -> list[_Chunk]:
     """Chunks with each verb behind the noun whose it is."""
     chunks = _without_postures(chunks)
@@ -226,6 +252,9 @@ def _verbs(chunks: list[_Chunk], *, last: bool) -> list[_Chunk]:
         start = starts[-1] + 1 if starts else 0
         after_who = bool(starts) and found[starts[-1]].kind == "who"
         own = found[start:]
+        if last and not after_who:
+            start += _places_before(own)
+            own = found[start:]
         if after_who:
             at = start
         elif last and _has_moved(own, chunks[number + 1 :]):
@@ -238,6 +267,13 @@ def _verbs(chunks: list[_Chunk], *, last: bool) -> list[_Chunk]:
         found[at:] = [chunk, *(each for each in behind if each.kind == "noun"),
                       *(each for each in behind if each.kind != "noun")]  # fmt: skip
     return found
+
+
+def _places_before(chunks: list[_Chunk]) -> int:
+    """How many places stand before the noun that a clause is about; none where there is no noun."""
+    kinds = [each.kind for each in chunks]
+    before = kinds.index("noun") if "noun" in kinds else 0
+    return before if {*kinds[:before]} <= {"placed", "phrase"} else 0
 
 
 def _has_moved(before: list[_Chunk], behind: list[_Chunk]) -> bool:
@@ -275,7 +311,9 @@ def _places_behind(chunks: list[_Chunk]) -> list[_Chunk]:
         end = len(rest)
     verbs = [each for each in before if each.kind == "verb"]
     places = [each for each in before if each.kind != "verb"]
-    return [*rest[:end], *verbs, *reversed(places), *rest[end:]]
+    own = [each for each in places if (each.kind, each.english) == ("placed", "with")]
+    places = [each for each in reversed(places) if each not in own]
+    return [rest[0], *own, *rest[1:end], *verbs, *places, *rest[end:]]
 
 
 def _is_plural(noun: str) -> bool:
