@@ -19,8 +19,8 @@ from limner.hub import is_hub
 from limner.modelinfo import ModelInfo, read_info
 from limner.models.base import build
 from limner.models.settings import Settings, make_settings
-from limner.serving.drawing import ModelFile
 from limner.serving.errors import ApiError
+from limner.serving.model_runner import ModelFile
 from limner.serving.reader import read_file
 from limner.shipped import RUN_MODEL, find_model
 from limner.text.base import TextFeatures
