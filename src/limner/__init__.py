@@ -1,4 +1,4 @@
-"""limner turns words into pictures: it trains, runs and measures text-to-image generators.
+"""limner: train, run and evaluate text-to-image generators.
 
 The Python API (docs/api.md has examples)::
 
@@ -8,22 +8,23 @@ The Python API (docs/api.md has examples)::
     picture = generator.generate("a red cat", seed=1)[0]
     picture.image.save("cat.png")                   # a PIL image
 
-* :func:`load` reads a model and its text encoder and gives a :class:`Generator`.
-* :class:`Generator` draws: ``generate``, ``stream``, ``draw``; ``edit``, ``inpaint``, ``restyle``;
-  ``explain`` says why a picture shows what it does.
-* :class:`Picture` is one drawn picture with the prompt, seed and settings that draw it again.
+* :func:`load` loads a model with its text encoder and returns a :class:`Generator`.
+* :class:`Generator` generates pictures (``generate``, ``stream``, ``draw``), edits them (``edit``,
+  ``inpaint``, ``restyle``) and explains them (``explain``).
+* :class:`Picture` is a generated picture with the prompt, seed and settings that reproduce it.
 * :class:`DrawRequest` is one picture to draw, with a prompt, a seed and settings of its own.
-* :class:`MaskedPicture` is a picture with a hole that is drawn anew.
+* :class:`MaskedPicture` is a picture with a hole to inpaint.
 * :class:`Settings` holds every drawing option with its bounds.
 * :func:`refine` draws until a picture shows its prompt, :func:`best_of` puts the best of several
   first.
-* :func:`restore` takes noise, blur, JPEG and more out of a picture, :class:`Restorer` out of many.
+* :func:`restore` removes noise, blur, JPEG artefacts and more from a picture; :class:`Restorer`
+  does so for many.
 * :func:`families` lists the model families.
-* :class:`LimnerError` is the base of every expected failure.
+* :class:`LimnerError` is the base class of all expected errors.
 
-Warnings go to :mod:`warnings` where the caller can act on them (:class:`EncoderChangedWarning`,
-:class:`PromptWarning`), others to the logger ``limner``. Everything heavy is imported when it is
-first used.
+Warnings that the caller can act on are issued with :mod:`warnings` (:class:`EncoderChangedWarning`,
+:class:`PromptWarning`), others go to the logger ``limner``. Heavy packages are imported on first
+use.
 """
 
 from __future__ import annotations

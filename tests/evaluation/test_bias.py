@@ -93,7 +93,14 @@ def test_the_names_that_are_drawn_are_compared_with_those_of_the_data(
     assert part.protocol["names"]["a dancer"] == {"woman dancing": 60}
     assert any("cat" in said for said in part.protocol["refused"])
     balanced = part.figure("balanced: mean distance to even shares")
-    assert balanced.value < 0.2 < part.figure("mean distance to even shares").value
+    mean = part.figure("mean distance to even shares")
+    assert balanced.value < 0.2 < mean.value
+    each = [figure for figure in part.figures if figure.key.endswith(": distance to even shares")
+            and not figure.key.startswith("balanced")]  # fmt: skip
+    assert len(each) == mean.count > 1
+    for name in ("value", "upper_bound", "lower_bound"):
+        average = sum(getattr(figure, name) for figure in each) / len(each)
+        assert getattr(mean, name) == pytest.approx(average)
 
 
 def test_shares_of_the_data_are_of_all_variants_of_a_gender(

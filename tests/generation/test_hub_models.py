@@ -24,7 +24,15 @@ from limner.generation.requests import DrawRequest
 from limner.generation.source_pictures import SourcePicture
 from limner.improve.refine import Refiner
 from limner.models.settings import Settings
-from limner.serving.drawing import Draw, Drawer, Drawn, Loaded, Refused, Shown, Work
+from limner.serving.model_runner import (
+    DrawJob,
+    JobFailed,
+    ModelLoaded,
+    ModelRunner,
+    PictureReady,
+    PreviewReady,
+    StepInput,
+)
 from limner.serving.models import Models
 from limner.vision.pixels import to_images
 from runs import run_limner
@@ -312,17 +320,17 @@ def test_is_served_with_previews(folders):
     served = Models.read([spec]).served["stable_diffusion"]
     assert served.described["family"] == "hub"
     assert served.version.bytes > 10_000
-    drawer = Drawer()
+    runner = ModelRunner()
     request = DrawRequest("a red cat", 5, Settings(steps=4))
-    draws = [Draw(1, served.version.number, request, partial_images=2)]
-    news = drawer.step(Work(loads=[served.version.file]))
-    while not any(isinstance(each, Loaded) for each in news):
-        news = drawer.step(Work())
-    news = drawer.step(Work(draws=draws))
-    while not isinstance(news[-1], Drawn | Refused):
-        news += drawer.step(Work())
-    drawer.close()
-    assert [each.index for each in news if isinstance(each, Shown)] == [0, 1]
+    draws = [DrawJob(1, served.version.number, request, partial_images=2)]
+    news = runner.step(StepInput(loads=[served.version.file]))
+    while not any(isinstance(each, ModelLoaded) for each in news):
+        news = runner.step(StepInput())
+    news = runner.step(StepInput(draws=draws))
+    while not isinstance(news[-1], PictureReady | JobFailed):
+        news += runner.step(StepInput())
+    runner.close()
+    assert [each.index for each in news if isinstance(each, PreviewReady)] == [0, 1]
     expected = by_hand(folders["stable_diffusion"], "a red cat", 5, steps=4)
     assert np.abs(pixels_of(news[-1].picture) - np.asarray(expected)).max() <= 1
 

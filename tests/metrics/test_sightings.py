@@ -109,3 +109,29 @@ def test_concepts_that_are_alike_do_not_stand_in_the_way(search: ThingSearch):
     assert rivals.look(image).seen.shape == (1, 2)
     with pytest.raises(DataError, match="not finite"):
         search.look(torch.full((1, 3, 64, 64), float("nan")))
+
+
+def test_windows_are_spread_evenly_over_the_picture():
+    """Three by three at each scale, from corner to corner; told by a ramp of colours."""
+    ramp = torch.linspace(-1, 1, 64)
+    picture = torch.stack([ramp.expand(64, 64), ramp[:, None].expand(64, 64), torch.zeros(64, 64)])
+    parts = parts_of(picture[None])
+    windows = parts.images[parts.kind == 2].mean((2, 3))  # the colours of their middles
+    step = 2 / 63
+    middles = [torch.tensor([first, 0, -first]) for first in (-8 * step, -16 * step)]
+    wanted = [(x, y) for each in middles for y in each.tolist() for x in each.tolist()]
+    assert len(windows) == 18
+    torch.testing.assert_close(windows[:, :2], torch.tensor(wanted), atol=1e-3, rtol=0)
+
+
+def test_a_cut_out_thing_is_in_the_middle_of_a_white_picture():
+    picture = torch.full((1, 3, 64, 64), -0.5)
+    picture[..., 10:30, 40:60] = 0.8
+    parts = parts_of(picture)
+    (thing,) = parts.images[parts.kind == 1]
+    inside = thing[0] < 0.99
+    rows, columns = inside.any(1).nonzero().flatten(), inside.any(0).nonzero().flatten()
+    assert rows[0] + rows[-1] == 63 and columns[0] + columns[-1] == 63
+    assert len(rows) == len(columns) == pytest.approx(0.9 * 64, abs=3)
+    assert thing[:, 32, 32].tolist() == pytest.approx([0.8] * 3, abs=1e-3)
+    assert bool((thing[:, 0] == 1).all())

@@ -345,7 +345,13 @@ def test_psnr_and_ssim_by_hand():
     assert ssim(flat, other).item() == pytest.approx(expected, rel=1e-3)
     assert structure_loss(real, real).item() == pytest.approx(0, abs=1e-5)
     assert structure_loss(real, -real) > structure_loss(real, off)
-    assert torch.isfinite(structure_loss(pictures(1, 8), pictures(1, 8, seed=1)))
+    small, other = pictures(1, 8), pictures(1, 8, seed=1)
+    frames = [torch.nn.functional.pad(each, [5] * 4, value=-1) for each in (small, other)]
+    assert structure_loss(small, other).item() == pytest.approx(1 - ssim(*frames).item())
+    large, another = pictures(1, 24), pictures(1, 24, seed=1)  # 12 px and above fit the window
+    halves = [torch.nn.functional.avg_pool2d(each, 2) for each in (large, another)]
+    terms = [1 - ssim(large, another).item(), 1 - ssim(*halves).item()]
+    assert structure_loss(large, another).item() == pytest.approx(sum(terms) / 2)
 
 
 def test_ssim_equals_the_formula_window_by_window():

@@ -281,3 +281,19 @@ def test_rows_on_the_cpu_name_exemplars_on_another_device(config, pictures):
     found = prior.own(batch)
     assert found.device.type == "meta"
     assert found.shape == (6, 4, 4, 4)
+
+
+def test_latents_are_fitted_with_a_falling_rate():
+    """A step of Adam along a gradient that hardly changes is as long as its learning rate."""
+    images, start = torch.full((1, 3, 4, 4), 0.9), torch.zeros(1, 3, 2, 2)
+
+    def fit(steps: int) -> torch.Tensor:
+        found = fitted_latents(
+            images, start, rounded=lambda x: x, steps=steps,
+            decode=lambda x: torch.nn.functional.interpolate(x, scale_factor=2.0),
+        )  # fmt: skip
+        return found.mean()
+
+    assert fit(1).item() == pytest.approx(0.05, rel=1e-3)
+    assert fit(2).item() == pytest.approx(0.05 + 0.02, rel=0.02)
+    assert fit(3).item() == pytest.approx(0.05 + 0.035 + 0.02, rel=0.05)

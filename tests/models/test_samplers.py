@@ -11,6 +11,7 @@ from limner.models.flow import velocity_from_x
 from limner.models.samplers import (
     SOLVERS,
     SolverState,
+    choose_codes,
     euler,
     guided,
     heun,
@@ -133,3 +134,16 @@ def test_guidance_is_one_operation_for_all_rows_of_another_device():
         found = guided(given.to(second_device.NAME), free.to(second_device.NAME), scales)
     assert len(waits) == 2  # the two copies above
     torch.testing.assert_close(found.cpu(), guided(given, free, scales), rtol=1e-6, atol=1e-6)
+
+
+def test_the_very_end_of_the_mass_is_a_code_that_can_be_drawn():
+    logits, end = torch.tensor([[3.0, 2.0, 1.0, 0.0]]), torch.ones(1, dtype=torch.float64)
+    assert choose_codes(logits, end, top_k=2).tolist() == [1]
+    assert choose_codes(logits.flip(-1), end, top_k=2).tolist() == [3]
+    assert choose_codes(logits, end).tolist() == [3]
+
+
+def test_a_code_that_begins_where_top_p_ends_is_left_out():
+    end = torch.full((1,), 0.999, dtype=torch.float64)
+    assert choose_codes(torch.zeros(1, 2), end, top_p=0.5).tolist() == [0]
+    assert choose_codes(torch.zeros(1, 4), end, top_p=0.5).tolist() == [1]

@@ -11,7 +11,13 @@ from torch.distributions import Normal, kl_divergence
 from limner.errors import UsageError
 from limner.modelfile import load_model, save_model
 from limner.modelinfo import ModelInfo
-from limner.models.autoencoder import AutoencoderConfig, edge_loss, layers_of, pyramid_loss
+from limner.models.autoencoder import (
+    AutoencoderConfig,
+    Posterior,
+    edge_loss,
+    layers_of,
+    pyramid_loss,
+)
 from limner.models.base import Batch, build
 from limner.models.likelihood import gaussian_kl, pixel_log_likelihood
 from limner.models.rows import SampleRequest
@@ -485,3 +491,13 @@ def test_the_autoencoder_configuration_is_the_models_own():
     model = grown()
     fields = AutoencoderConfig.model_fields
     assert model.autoencoder.config.model_dump() == model.config.model_dump(include=set(fields))
+
+
+def test_the_decoder_learns_from_samples_of_the_posterior(model, make_batch):
+    batch = make_batch(model)
+    shape = (64, 8, 8, 8)
+    mean, deviation = torch.full(shape, 2.0), torch.full((1, 1, 1, 1), 0.3)
+    drawn = model._blurred(Posterior(mean, deviation), batch)
+    assert drawn.mean().item() == pytest.approx(2, abs=0.01)
+    assert drawn.std().item() == pytest.approx(0.3, rel=0.02)
+    assert abs(((drawn - 2) / 0.3).pow(3).mean().item()) < 0.05  # symmetric, as a Gaussian is

@@ -18,9 +18,16 @@ from limner.errors import ModelFileError, UsageError
 from limner.generation.generator import load
 from limner.generation.requests import DrawRequest
 from limner.models.settings import Settings
-from limner.serving.drawing import Draw, Drawer, Drawn, Loaded, ModelFile, Work
 from limner.serving.errors import ApiError
 from limner.serving.keys import Key
+from limner.serving.model_runner import (
+    DrawJob,
+    ModelFile,
+    ModelLoaded,
+    ModelRunner,
+    PictureReady,
+    StepInput,
+)
 from limner.serving.models import Models, ModelVersion
 from limner.serving.settings import ServerSettings
 from limner.text import load_encoder
@@ -163,26 +170,26 @@ def resident() -> int:
 
 
 def test_memory_returns_to_where_it_was_after_a_hundred_switches(paths):
-    drawer, versions = Drawer(), [ModelVersion.read(paths[name]) for name in ("vae", "gan")]
+    runner, versions = ModelRunner(), [ModelVersion.read(paths[name]) for name in ("vae", "gan")]
 
     def switch(number: int) -> None:
         version = versions[number % len(versions)]
-        news = drawer.step(Work(loads=[version.file]))
+        news = runner.step(StepInput(loads=[version.file]))
         while not news:
-            news = drawer.step(Work())
-        assert news == [Loaded(version.number)]
+            news = runner.step(StepInput())
+        assert news == [ModelLoaded(version.number)]
         request = DrawRequest("a cat", number)
-        news = drawer.step(Work([Draw(number, version.number, request)]))
-        while not any(isinstance(each, Drawn) for each in news):
-            news = drawer.step(Work())
-        assert drawer.step(Work(unloads=[version.number])) == []
+        news = runner.step(StepInput([DrawJob(number, version.number, request)]))
+        while not any(isinstance(each, PictureReady) for each in news):
+            news = runner.step(StepInput())
+        assert runner.step(StepInput(unloads=[version.number])) == []
 
     for number in range(8):
         switch(number)
     before = resident()
     for number in range(100):
         switch(number)
-    drawer.close()
+    runner.close()
     assert resident() - before < 4_000_000
 
 
@@ -260,11 +267,11 @@ def test_common_names_are_read_ahead(own_cache):
     assert len(names) == 8 and all(generator.concepts.named(name) for name in names)
     colourful = generator.concepts.styles.sum(1).max()
     assert generator.concepts.styles_of([names[0]]) and colourful > 20
-    drawer = Drawer({7: generator})
-    drawer.step(Work(loads=[ModelFile(7, None, generator.hash)]))
-    while not any(isinstance(each, Loaded) for each in drawer.step(Work())):
+    runner = ModelRunner({7: generator})
+    runner.step(StepInput(loads=[ModelFile(7, None, generator.hash)]))
+    while not any(isinstance(each, ModelLoaded) for each in runner.step(StepInput())):
         pass
-    drawer._reader.shutdown()  # what was begun is read
+    runner._reader.shutdown()  # what was begun is read
     encoded = []
     generator.encoder.encoder.embed = encoded.extend
     generator.encoder.encode(generator.common_names(256))

@@ -15,8 +15,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from limner.models.image_model import ImageModel
 from limner.serving.models import Models
+from limner.serving.pausable_call import PausableCall
 from limner.serving.settings import ServerSettings
-from limner.serving.turns import Turns
 from limner.text import load_encoder
 from tiny_models import save_tiny
 
@@ -126,7 +126,7 @@ def test_a_task_that_takes_too_long_is_ended(paths, running, own_cache):
         found.stop()
 
 
-def test_a_call_runs_in_its_turns_alone():
+def test_a_call_runs_only_while_it_is_resumed():
     said = []
 
     def call(pause) -> str:
@@ -135,16 +135,16 @@ def test_a_call_runs_in_its_turns_alone():
             pause(number)
         return "end"
 
-    turns = Turns(call)
-    assert not turns.turn() and said == [0]
-    assert not turns.turn() and said == [0, 1] and turns.drawn == 1
-    assert not turns.turn() and turns.turn()
-    assert turns.result == "end"
-    other = Turns(call)
-    other.turn()
-    other.drop()
+    paused = PausableCall(call)
+    assert not paused.resume() and said == [0]
+    assert not paused.resume() and said == [0, 1] and paused.drawn == 1
+    assert not paused.resume() and paused.resume()
+    assert paused.result == "end"
+    other = PausableCall(call)
+    other.resume()
+    other.cancel()
     assert other.ended and said == [0, 1, 2, 0]
-    failed = Turns(lambda pause: 1 / 0)
-    assert failed.turn()
+    failed = PausableCall(lambda pause: 1 / 0)
+    assert failed.resume()
     with pytest.raises(ZeroDivisionError):
         _ = failed.result

@@ -129,3 +129,23 @@ def test_the_concentration_of_hues_is_their_mean_resultant_length():
         assert of(*pair) == pytest.approx(0.5)
     assert of(red, yellow) == pytest.approx(np.cos(np.pi / 6))
     assert of(red, (90, 90, 90)) == pytest.approx(1), "grey has no hue"
+
+
+def test_only_ink_counts_for_the_colours_of_a_style(tmp_path: Path):
+    """Grey lines on paper with a tint have no colours, and few colourful pixels on white do."""
+
+    def picture(paper: tuple[int, int, int], ink: tuple[int, int, int]) -> np.ndarray:
+        pixels = np.full((16, 16, 3), paper, np.uint8)
+        pixels[4:6, 4:6] = ink
+        return pixels
+
+    with StoreWriter(tmp_path / "store", 16, "colours", licences={"made-up": "CC0-1.0"}) as writer:
+        for number, hue in enumerate([(220, 20, 20), (20, 220, 20), (20, 20, 220)]):
+            for style, pixels in [
+                ("tinted", picture((255, 255, 241), (100, 100, 100))),
+                ("small", picture((255, 255, 255), hue)),
+            ]:
+                facts = {"id": f"{style}-{number}", "style": style}
+                writer.add(pixels, [Caption("thing", "en", 1.0)], facts)
+        store = writer.finish()
+    assert concept_index._coloured(store) == {"small"}

@@ -102,6 +102,19 @@ def test_gradnorm_of_micro_batches_is_that_of_the_whole_batch():
             torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
 
 
+def test_gradnorm_changes_factors_every_so_many_steps():
+    x = nn.Parameter(torch.tensor([1.0]))
+    section = LossWeightingSection(kind="gradnorm", lr=0.01, every=3)
+    balance, changed = GradNorm(section, {}, "model", {"x": x}), []
+    for step in range(7):
+        before = balance.factor("a")
+        losses = {"a": x.square().sum(), "b": 9 * x.square().sum()}
+        balance.weighted(losses, step)
+        balance.learn({k: float(v.detach()) for k, v in losses.items()}, ProcessGroup())
+        changed.append(balance.factor("a") != before)
+    assert changed == [True, False, False, True, False, False, True]
+
+
 def test_gradnorm_favours_the_loss_that_lags_behind():
     balance = GradNorm(LossWeightingSection(kind="gradnorm", lr=0.002, alpha=1.0), {})
     balance.step_factors({"a": 1.0, "b": 1.0}, {"a": 8.0, "b": 8.0})

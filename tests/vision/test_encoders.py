@@ -15,7 +15,7 @@ from limner.image_encoders import load_image_encoder
 from limner.modelfile import save_model
 from limner.modelinfo import ModelInfo
 from limner.models.base import build, families
-from limner.vision.base import ImageEncoder
+from limner.vision.base import ImageEncoder, ImageFeatures
 from tiny_configs import tiny_config
 
 transformers = pytest.importorskip("transformers")
@@ -220,3 +220,23 @@ def test_the_feature_network_of_our_own(tmp_path):
     seen = encoder.encode(pictures(2, 28))
     assert seen.tokens.shape == (2, 1, encoder.dim)
     assert np.isfinite(seen.pooled.numpy()).all()
+
+
+def test_tokens_are_averaged_over_blocks_of_the_grid_or_runs():
+    tokens, pooled = torch.randn(2, 16, 3), torch.randn(2, 3)
+    features = ImageFeatures(tokens, pooled)
+    assert features.at_most(16) is features
+    grid = tokens.view(2, 4, 4, 3)
+    blocks = grid.view(2, 2, 2, 2, 2, 3).mean((2, 4)).view(2, 4, 3)
+    torch.testing.assert_close(features.at_most(4).tokens, blocks)
+    torch.testing.assert_close(features.at_most(8).tokens, blocks)  # the largest square within 8
+    runs = ImageFeatures(tokens[:, :6], pooled).at_most(3)  # six are no square
+    torch.testing.assert_close(runs.tokens, tokens[:, :6].view(2, 3, 2, 3).mean(2))
+    assert runs.pooled is pooled
+
+
+@pytest.mark.parametrize(("tokens", "pooled"), [((2, 4), (2, 4)), ((2, 4, 3), (2, 4)),
+                                                ((2, 4, 3), (3, 3))])  # fmt: skip
+def test_features_that_disagree_are_refused(tokens, pooled):
+    with pytest.raises(ValueError, match="disagree"):
+        ImageFeatures(torch.zeros(tokens), torch.zeros(pooled))

@@ -106,3 +106,19 @@ def test_nothing_but_background_and_a_hole_at_every_edge():
     ):
         found, _ = mirrored(picture, hole)
         assert torch.isfinite(found).all()
+
+
+RING = (
+    '<rect x="10" y="10" width="76" height="76" rx="20" fill="#26c" stroke="#222" '
+    'stroke-width="5"/>'
+)
+
+
+def test_one_symmetry_goes_on_where_another_ends():
+    """Each of two holes crosses the axis by which only the other one can be filled."""
+    picture, hole = drawn(RING), torch.zeros(SIDE, SIDE, dtype=torch.bool)
+    hole[2:30, 34:62] = True  # on the vertical axis
+    hole[34:62, 2:30] = True  # on the horizontal one
+    found, left = mirrored(torch.where(hole, torch.zeros(()), picture), hole)
+    assert not left.any()
+    assert (found - picture).abs().mean() < 0.01

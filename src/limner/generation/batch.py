@@ -1,9 +1,9 @@
-"""Batches: a file of jobs, drawn into a folder, each picture once however often the run is killed.
+"""Batches: a file of jobs, drawn into a folder; a killed run can be resumed.
 
-Every line of the file is a job: a prompt, or a picture with a hole to be drawn anew or to be
-restored, with a model and drawing options of its own. Jobs of one model are drawn side by side,
-whatever they ask for. A picture's file is written whole, then its line of the manifest; the same
-command goes on after the last whole line.
+Every line of the file is a job: a prompt, a picture to inpaint, or a picture to restore, with a
+model and drawing options of its own. All jobs of a model share its batches. A picture's file is
+written atomically, then its line of the manifest; a resumed run continues after the last complete
+line.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from limner.generation.source_pictures import SourcePicture
 from limner.models.settings import MAX_SEED, OPTIONS, FrozenConfig, Settings, make_settings
 
 FAILURES = "failed.jsonl"
-"""The jobs of the last run that could not be done, each with its line and the reason."""
+"""The failed jobs of the last run, each with its line and the reason."""
 _MOST_OF_ONE = 10_000
 _READ_AT_ONCE = 32
 
@@ -52,7 +52,7 @@ _Four = Annotated[tuple[int, int, int, int] | None, BeforeValidator(_numbers)]
 
 
 class JobFields(FrozenConfig):
-    """What a job may ask besides drawing options; paths are relative to the file of the jobs."""
+    """The fields of a job besides drawing options; paths are relative to the file of jobs."""
 
     prompt: str | None = Field(None, max_length=100_000, description="What is to be drawn.")
     n: int = Field(1, ge=1, le=_MOST_OF_ONE, description="Pictures: seeds SEED, SEED+1, …")
@@ -71,7 +71,7 @@ class JobFields(FrozenConfig):
 
     @property
     def has_hole(self) -> bool:
-        """Whether a part of a picture is drawn anew."""
+        """Whether the job is to inpaint a picture."""
         return any(each is not None for each in (self.mask, self.box, self.outpaint))
 
 
@@ -80,11 +80,11 @@ class BatchJob:
     """A line of a file of jobs.
 
     Attributes:
-        line: its number, from 1.
-        fields: what it asks for.
-        settings: its drawing options, over those of the command.
-        folder: that its paths are relative to.
-        common: what tells its batch apart from others that draw the same jobs; empty for nothing.
+        line: its line number, from 1.
+        fields: its fields.
+        settings: its drawing options, which override those of the command.
+        folder: the folder that its paths are relative to.
+        common: part of the key that is common to the batch; empty for none.
     """
 
     line: int
@@ -95,7 +95,7 @@ class BatchJob:
 
     @cached_property
     def key(self) -> str:
-        """16 hex digits that differ between jobs that ask for different things."""
+        """Hash of everything that the job asks for, 16 hex digits."""
         asked = {**self.fields.model_dump(exclude_none=True), "settings": self.settings.given}
         if self.common:
             asked["common"] = self.common
@@ -103,25 +103,25 @@ class BatchJob:
 
     @property
     def first_seed(self) -> int:
-        """The seed of its first picture; one made of the job itself where none is given."""
+        """The seed of its first picture; by default derived from the job."""
         own = self.fields.seed
         return int.from_bytes(hashlib.sha256(f"{self.line} {self.key}".encode()).digest()[:4],
                               "big") if own is None else own  # fmt: skip
 
     def path(self, name: str) -> Path:
-        """A path that the job names."""
+        """Resolve a path of the job."""
         return self.folder / name
 
     def name(self, number: int) -> str:
-        """The name of its picture's file, without the ending."""
+        """The file name of a picture, without the ending."""
         stem = self.fields.id or f"{self.line:06d}"
         return stem if self.fields.n == 1 else f"{stem}-{number}"
 
     def request(self, number: int) -> DrawRequest:
-        """One of its pictures.
+        """The request for one of its pictures.
 
         Raises:
-            LimnerError: the picture that it edits cannot be read, or has no such hole.
+            LimnerError: the picture to edit cannot be read, or its hole is invalid.
         """
         asked, masked, source = self.fields, None, None
         if asked.picture is not None and not asked.has_hole:
@@ -140,17 +140,17 @@ class BatchJob:
 def read_jobs(
     text: str, name: str, folder: Path, *, seed: int | None = None, **options: Any
 ) -> list[BatchJob]:
-    """The jobs of a file: JSON lines, a table with a header, or plain prompts, one a line.
+    """Parse a file of jobs: JSON lines, a table with a header, or one plain prompt per line.
 
     Args:
-        text: of the file.
-        name: of the file, for messages; its ending says what it is.
-        folder: that its paths are relative to.
-        seed: of each job's first picture where the job gives none; None for one made of the job.
-        options: drawing options of all jobs that do not give their own.
+        text: content of the file.
+        name: name of the file, for messages; its ending determines the format.
+        folder: the folder that paths are relative to.
+        seed: seed of each job's first picture, by default; None to derive it from the job.
+        options: default drawing options of all jobs.
 
     Raises:
-        UsageError: there is no job, or a line is not as it should be, by its number.
+        UsageError: there is no job, or a line is invalid; the message has its number.
     """
     common, found = make_settings(**options), list[BatchJob]()
     names: dict[str, int] = {}
@@ -209,13 +209,13 @@ def _job(
 
 @dataclass
 class BatchReport:
-    """How a run went.
+    """The outcome of a run.
 
     Attributes:
-        total: pictures that all jobs ask for.
-        kept: those that were there before.
+        total: number of pictures of all jobs.
+        kept: those that existed before.
         drawn: those that this run added.
-        failed: jobs that could not be done: line and reason, as in :data:`FAILURES`.
+        failed: failed jobs: line and reason, as in :data:`FAILURES`.
     """
 
     total: int
@@ -225,14 +225,14 @@ class BatchReport:
 
 
 class Batch:
-    """A folder that a file of jobs is drawn into.
+    """A file of jobs with its output folder.
 
     Args:
-        jobs: as :func:`read_jobs` gives them.
-        out: the folder; made where it is missing. One that a run has begun is gone on with.
+        jobs: the jobs, from :func:`read_jobs`.
+        out: the folder; created if missing, resumed if a run has begun in it.
         kind: format of the files.
-        load: loads the model that a job names; None for the default model. Called once for each.
-        restorer: the same of restorers.
+        load: loads a model by the name in a job, None for the default model; called once per model.
+        restorer: the same for restorers.
     """
 
     def __init__(
@@ -251,14 +251,14 @@ class Batch:
         self.report = BatchReport(sum(job.fields.n for job in jobs))
 
     def run(self, on_progress: Callable[[float, float | None], None] | None = None) -> BatchReport:
-        """Draw what is not there yet.
+        """Draw all missing pictures.
 
         Args:
-            on_progress: called with the pictures that are there and those asked for.
+            on_progress: called with the number of finished pictures and the total.
 
         Raises:
-            UsageError: the folder holds something else, the result of other jobs, or is in use.
-            DataError: it cannot be written to.
+            UsageError: the folder has other content or results of other jobs, or is in use.
+            DataError: the folder cannot be written to.
             ModelFileError: a model cannot be loaded.
         """
         report = self.report
@@ -304,7 +304,7 @@ class Batch:
                 self._write_failures()
 
     def _read(self, manifest: Path) -> set[tuple[int, int]]:
-        """What a manifest says is there; half a line at its end, of a killed run, is taken off."""
+        """Read a manifest; an incomplete last line, of a killed run, is removed."""
         try:
             data = manifest.read_bytes()
         except FileNotFoundError:
@@ -335,7 +335,7 @@ class Batch:
             if path != job.name(number) + self._kind.ending:
                 raise UsageError(f"{self._out} was begun with another format or other names "
                                  f"({path}); name a new folder")  # fmt: skip
-            if (self._out / path).is_file():  # else it was deleted, and is drawn again
+            if (self._out / path).is_file():  # a deleted picture is drawn again
                 self._models[line] = model
                 done.add((line, number))
         return done
@@ -424,7 +424,7 @@ class Batch:
     def _seen(
         generator: Generator, job: BatchJob, known: dict[Path, SeenReference | LimnerError]
     ) -> SeenReference | None:
-        """What a job's reference picture shows, looked at once."""
+        """The encoded reference of a job; each picture is encoded once."""
         if job.fields.reference is None:
             return None
         path = job.path(job.fields.reference)

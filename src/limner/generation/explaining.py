@@ -1,8 +1,8 @@
-"""Why a picture shows what it does: what each word of the prompt did, and what it resembles.
+"""Explaining a picture: the effect of each word of the prompt, and the nearest training data.
 
-Each word has a map: how much it has to do with each pixel. Where it comes from depends on how the
-picture was drawn (:class:`MapSource`). Each word is also left out, and the same seed drawn again:
-what then changes, the word has caused.
+Each word has a heat map over the pixels, whose kind depends on how the picture was drawn
+(:class:`MapSource`). The prompt is also drawn without each word, with the same seed; the difference
+is the effect of the word.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ if TYPE_CHECKING:
     from limner.generation.requests import DrawRequest
 
 MOST_WORDS = 32
-"""Each is left out once, and the picture drawn again."""
+"""Most words of a prompt; each needs one more drawing."""
 NEAREST = 4
-"""Captions of each phrase and training pictures that are named."""
+"""Captions per phrase, and training pictures, that are reported."""
 _CANDIDATES = 12
-"""Training pictures of a thing that are compared with it."""
+"""Training pictures of a thing to compare with."""
 _ANYTHING = "a picture"
 _LEAST_CHANGE = 1e-9
 _BARE_ARTICLE = re.compile(
@@ -56,42 +56,42 @@ _BARE_ARTICLE = re.compile(
     r"\s+and\s+(?:an?|the)\s*$",
     re.IGNORECASE,
 )
-"""*A* and *and* where the noun between them was taken out: of *a cat and a dog* a dog is left."""
+"""*A … and* after the noun between them was removed, as in *a (cat) and a dog*."""
 _LEFT_BEHIND = re.compile(r"\s+(?=[,.;:!?])|(?<=\s)\s+")
 
 
 class MapSource(StrEnum):
-    """Where the maps of words come from."""
+    """The kinds of heat maps."""
 
     PLAN = "plan"
-    """The visible pixels of the drawings that a word stands for."""
+    """The visible pixels of the things that a word refers to."""
     INFORMATION = "information"
-    """How much better the network predicts each place of the picture with the word."""
+    """How much better the network predicts each place with the word than without."""
     ATTENTION = "attention"
     """Projected attention outputs of the network."""
     GRADIENT = "gradient"
-    """Gradients of the pixels by the word's vectors."""
+    """Gradients of the pixels with respect to the word's vectors."""
     CHANGE = "change"
-    """What changes in the picture without the word."""
+    """Differences from the picture drawn without the word."""
 
 
 @dataclass(frozen=True, eq=False)
 class ExplainedWord:
-    """A word of a prompt and what it did.
+    """A word of a prompt and its effect.
 
     Attributes:
         text: the word.
-        start: where it begins in the prompt, in characters.
-        end: where it ends.
-        map: ``(H, W)`` float32 in [0, 1], of the picture's size: how much the word has to do with
-            each pixel, the most 1; all 0 where it changes nothing.
-        without: the picture of the prompt without the word, by the same seed and in the same style;
-            None where nothing else is left, or what is left is refused.
-        change: mean absolute difference of the channels of both pictures, in [0, 1]; None where
-            there is no other.
-        score_change: how much better the picture without the word matches the whole prompt, as a
-            difference of cosines; None where it was not scored.
-        drawn: what the thing of the word was drawn from; None where that is not known.
+        start: index of its first character in the prompt.
+        end: index after its last character.
+        map: ``(H, W)`` float32 in [0, 1], at the picture's size, with maximum 1; all 0 if the word
+            has no effect.
+        without: the picture of the prompt without the word, with the same seed and style; None if
+            no word is left, or the rest is refused.
+        change: mean absolute difference of the two pictures over pixels and channels, in [0, 1];
+            None without such a picture.
+        score_change: cosine similarity of the whole prompt with the picture without the word, minus
+            that with the picture; None if they were not scored.
+        drawn: what the thing of the word was drawn from; None if unknown.
     """
 
     text: str
@@ -105,12 +105,12 @@ class ExplainedWord:
 
     @property
     def changes_nothing(self) -> bool:
-        """Whether the picture without the word has the same pixels."""
+        """Whether the picture without the word is identical."""
         return self.change is not None and self.change <= _LEAST_CHANGE
 
 
 class NearCaption(NamedTuple):
-    """A caption that the model knows, near to a phrase of a prompt; one less its similarity."""
+    """A caption that the model knows, near to a phrase of a prompt."""
 
     phrase: str
     caption: str
@@ -119,13 +119,13 @@ class NearCaption(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class NearPicture:
-    """A training picture near to a thing of a picture, or to all of it.
+    """A training picture near to a thing of a picture, or to the whole picture.
 
     Attributes:
         image: RGB.
-        shows: the phrase whose thing it is near to; the prompt for the whole picture.
-        style: the set or style that it is of; None where it has none.
-        licence: of that; None where it is not known.
+        shows: the phrase of the thing; the prompt for the whole picture.
+        style: its icon set or style; None if it has none.
+        licence: its licence; None if unknown.
         distance: root mean square difference of the mean colours of 16 x 16 fields, in units of the
             range [-1, 1].
     """
@@ -138,23 +138,23 @@ class NearPicture:
 
     @property
     def copied(self) -> bool:
-        """Whether what was drawn counts as a copy of it."""
+        """Whether the drawing counts as a copy of it."""
         return self.distance < COPY_DISTANCE
 
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """What the words of a prompt did to its picture.
+    """The effects of the words of a prompt on its picture.
 
     Attributes:
-        picture: that is explained.
-        source: where the maps come from.
-        words: of the prompt, in its order.
-        score: cosine of picture and prompt; None where it was not scored.
-        captions: the nearest captions that the model knows of each phrase, the nearest first; empty
-            where it has no index of them.
-        pictures: the nearest training pictures, the nearest of each thing first; empty where the
-            model keeps none and no store was given.
+        picture: the explained picture.
+        source: the kind of the heat maps.
+        words: the words of the prompt, in order.
+        score: cosine similarity of picture and prompt; None if it was not scored.
+        captions: for each phrase the nearest captions that the model knows, nearest first; empty
+            if the model has no index of captions.
+        pictures: the nearest training pictures, nearest of each thing first; empty if the model
+            keeps none and no store was given.
     """
 
     picture: Picture
@@ -178,14 +178,14 @@ def explain(
     """Draw a request and explain its picture; see :meth:`Generator.explain`.
 
     Args:
-        generator: draws it.
-        request: a prompt alone.
+        generator: the model.
+        request: its prompt, seed and settings; no edits, source or reference.
         aligner: scores pictures; None for no scores.
-        store: where training pictures are looked for.
-        source: of the maps; None for the best that there is.
-        maps_only: leave all but the maps out: what changes without a word, and what is near.
-        on_progress: called after every network evaluation that draws, and before what is done with
-            the pictures, with the number of pictures drawn so far.
+        store: training pictures to search; None for those that the model keeps.
+        source: the kind of heat maps; None for the best available.
+        maps_only: compute only the heat maps.
+        on_progress: called after every network evaluation and before the analysis of the pictures,
+            with the number of pictures drawn so far.
     """
     if request.edits or request.masked is not None or request.source is not None:
         raise UsageError("only a picture drawn from a prompt can be explained, not a changed one")
@@ -232,7 +232,7 @@ def explain(
 
 @dataclass(frozen=True, eq=False)
 class _Case:
-    """A picture to be explained: what drew it, its words, and the pictures without each."""
+    """A picture to explain, with its words and the pictures without each."""
 
     generator: Generator
     job: Job
@@ -247,19 +247,19 @@ class _Case:
 
     @cached_property
     def changes(self) -> dict[int, Floats]:
-        """What changes without each word, by its number."""
+        """Pixel differences without each word, by its index."""
         return {n: changed_pixels(self.picture, each) for n, each in self.without.items()}
 
     @cached_property
     def placed(self) -> Placed | None:
-        """Where the things are, if that is known."""
+        """The segmentation of the picture into things, if known."""
         if self.job.placed is None and self.generator.model.draws_training_pictures:
             return Placed(pixels=[_pixels(self.picture.image)])
         return self.job.placed
 
     @cached_property
     def owners(self) -> list[tuple[int, ...]]:
-        """The things that each word stands for."""
+        """The things that each word refers to."""
         phrases: Sequence[str] = [each.phrase for each in self.job.drawn_from]
         if self.placed is not None:
             phrases = phrases or self.placed.words or [self.read.text]
@@ -268,14 +268,14 @@ class _Case:
 
     @property
     def drawn_from(self) -> dict[int, Grounding]:
-        """What the one thing of a word was drawn from, by the word's number."""
+        """For words that refer to one thing, what that was drawn from."""
         known = self.job.drawn_from
         return {number: known[things[0]] for number, things in enumerate(self.owners)
                 if len(things) == 1 and things[0] < len(known)}  # fmt: skip
 
     @property
     def kinds(self) -> list[MapSource]:
-        """The kinds of maps that there are, the best first by ``benchmarks/explain.py``."""
+        """The available kinds of maps, the best first according to ``benchmarks/explain.py``."""
         if self.placed is not None:
             return [MapSource.PLAN, MapSource.CHANGE]
         informs = self.generator.model.informs
@@ -301,10 +301,10 @@ def source_of(name: str) -> MapSource:
 
 
 def check_words(prompt: str) -> int:
-    """How many words a prompt has.
+    """Count the words of a prompt.
 
     Raises:
-        UsageError: too many are to be explained.
+        UsageError: there are too many to explain.
     """
     count = len(word_spans(prompt))
     if count > MOST_WORDS:
@@ -322,7 +322,7 @@ def changed_pixels(picture: Picture, other: Picture) -> Floats:
 
 
 def without_word(prompt: str, word: WordSpan) -> str:
-    """A prompt without one of its words; empty where no other is left."""
+    """A prompt without one of its words; empty if no other is left."""
     rest = f"{prompt[: word.start]} {prompt[word.end :]}"
     if not (prompt[: word.start][-1:].isspace() or prompt[word.end :][:1].isspace()):
         rest = prompt[: word.start] + prompt[word.end :]  # scripts without spaces, joined words
@@ -343,7 +343,7 @@ def _without_each(
     numbers = [number for number, prompt in prompts.items() if prompt]
     requests = [replace(request, prompt=prompts[number]) for number in numbers]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", PromptWarning)  # they are not what was asked for
+        warnings.simplefilter("ignore", PromptWarning)  # about prompts that the user did not give
         drawn = list(
             generator.stream(
                 requests, on_refused=lambda _: None, on_progress=lambda drawn: tell(1 + drawn)
@@ -353,7 +353,7 @@ def _without_each(
 
 
 def _maps(case: _Case, wanted: MapSource | None) -> tuple[MapSource, list[Floats | None]]:
-    """Where the maps come from, and that of each word; None where there is none."""
+    """The kind of the maps, and the map of each word; None for a word without one."""
     kinds, changes, numbers = case.kinds, case.changes, range(len(case.words))
     kind = kinds[0] if wanted is None else wanted
     if kind not in kinds:
@@ -375,7 +375,7 @@ def _maps(case: _Case, wanted: MapSource | None) -> tuple[MapSource, list[Floats
 
 
 def _of_network(case: _Case, kind: MapSource) -> list[Floats]:
-    """The maps of words by the network that drew the picture, of its own size, at least 0."""
+    """Heat maps from the network, at the network's size, not negative."""
     model, side = case.generator.model, case.generator.model.config.size
     conditions, words = case.generator.conditions(case.job.request), case.words
     shown = case.picture.image
@@ -388,7 +388,7 @@ def _of_network(case: _Case, kind: MapSource) -> list[Floats]:
         return [each.numpy() for each in found]
     prompts = [without_word(case.picture.prompt, word) for word in words]
     left = {number: prompt for number, prompt in enumerate(prompts) if prompt}
-    if len(words) == 1:  # beside no words at all stands any picture
+    if len(words) == 1:  # the alternative is the empty prompt
         left = {0: _ANYTHING}
     maps: list[Floats] = [np.zeros((side, side), np.float32) for _ in words]
     if not left:
@@ -401,9 +401,10 @@ def _of_network(case: _Case, kind: MapSource) -> list[Floats]:
 
 
 def information_maps(information: torch.Tensor) -> list[Floats]:
-    """Where each word tells more than the other words do, at least 0.
+    """Maps of where each word is more informative than the others, not negative.
 
-    Where a picture is hard to predict, every word helps a little; that is taken off.
+    The mean over the other words is subtracted, since every word helps a little wherever a picture
+    is hard to predict.
 
     Args:
         information: of W words, ``(W, h, w)``, see
@@ -423,15 +424,15 @@ def _pixels(image: Image.Image) -> NDArray[np.uint8]:
 def word_maps(
     tokens: torch.Tensor, parts: Sequence[str], words: Sequence[WordSpan]
 ) -> list[torch.Tensor]:
-    """The maps of words from those of the pieces that stand in a prompt, ``(h, w)`` each.
+    """Heat maps of words ``(h, w)`` from the maps of the pieces of a prompt.
 
-    A word has the sum of the maps of all pieces that it is in, but of the whole prompt's; each map
-    is divided by the number of its words.
+    The map of a word is the sum over all pieces that contain it, except the whole prompt, each
+    divided by the number of its words.
 
     Args:
         tokens: maps of the pieces, ``(L, h, w)``.
         parts: the pieces, the whole prompt first.
-        words: of the prompt.
+        words: the words of the prompt.
     """
     maps = [torch.zeros(tokens.shape[1:]) for _ in words]
     for number, part in enumerate(parts):
@@ -446,7 +447,7 @@ def word_maps(
 def things_of(
     prompt: str, words: Sequence[WordSpan], phrases: Sequence[str]
 ) -> list[tuple[int, ...]]:
-    """Which things each word of a prompt stands for, by their numbers.
+    """The things that each word of a prompt refers to, by their indices.
 
     A thing's own words are found in the prompt; other words of the same phrase, such as colours,
     go with it, and those between two things, such as relations, with both.
@@ -486,14 +487,14 @@ def _resized(values: Floats, side: int) -> Floats:
 
 
 def _shown(values: Floats, change: Floats | None) -> Floats:
-    """A map in [0, 1], whose greatest value is 1; all 0 for a word that changes nothing."""
+    """Scale a map to a maximum of 1; all 0 for a word without an effect."""
     most = float(values.max())
     nothing = most <= 0 or (change is not None and float(change.mean()) <= _LEAST_CHANGE)
     return np.zeros_like(values) if nothing else (values / most).clip(0, 1).astype(np.float32)
 
 
 def _scored(aligner: Aligner, case: _Case) -> tuple[float, dict[int, float]]:
-    """The cosine of picture and prompt, and how it changes without each word."""
+    """The cosine similarity of picture and prompt, and its change without each word."""
     text = aligner.encode_texts([case.picture.prompt])[0]
     images = [case.picture, *case.without.values()]
     pixels = np.stack([_pixels(each.image) for each in images])
@@ -503,7 +504,7 @@ def _scored(aligner: Aligner, case: _Case) -> tuple[float, dict[int, float]]:
 
 
 def _captions(generator: Generator, picture: Picture) -> list[NearCaption]:
-    """The captions that the model knows nearest to what its things are called."""
+    """The known captions nearest to the phrases of the things."""
     index = generator.concepts
     if index is None:
         return []
@@ -540,7 +541,7 @@ def _pictures(case: _Case, store: Store | None) -> list[NearPicture]:
 
 
 def _of_store(generator: Generator, picture: Picture, store: Store) -> list[NearPicture]:
-    """The pictures of a store that are nearest to one."""
+    """The pictures of a store nearest to a picture."""
     query = mosaic(to_tensor(_pixels(picture.image)[None]))
     seen, found = list[int](), list[NearPicture]()
     for _ in range(min(NEAREST, len(store))):

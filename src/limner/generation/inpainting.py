@@ -1,7 +1,7 @@
-"""Inpainting: parts of a picture are drawn anew, and every other pixel stays as it is.
+"""Inpainting: parts of a picture are regenerated, and all other pixels stay identical.
 
-The part of a picture around its hole is brought to the model's size, completed by the model, and
-brought back; what was drawn is put into the hole alone, so that known pixels keep their bits.
+A square around the hole is resized to the model's size, inpainted by the model and resized back.
+Only the pixels of the hole are replaced.
 """
 
 from __future__ import annotations
@@ -36,20 +36,20 @@ from limner.vision.resampling import resample
 from limner.vision.symmetry import mirrored
 
 MOST_PIXELS = 64_000_000
-"""Of a picture that is edited."""
+"""Largest picture that can be edited."""
 _Number = TypeVar("_Number", bound=np.generic)
 
 _CONTEXT = 2
-"""Side of what the model sees over that of the hole; less where the picture ends."""
+"""Side of the model's window relative to the hole's, unless the picture is smaller."""
 _SEAM = 32
-"""A seam's width is the model's side over this."""
+"""The width of a seam is the model's side divided by this."""
 _FILLED = 0.9
 """Share of the hole's bounding box that a thing fills."""
 _OPAQUE = 128
 
 
 class Window(NamedTuple):
-    """The square around a hole that the model sees, in pixels of the picture; it may lie beyond."""
+    """The model's square input around a hole, in pixels; it may extend beyond the picture."""
 
     left: int
     top: int
@@ -97,7 +97,7 @@ class MaskedPicture:
         outpaint: Sequence[int] | None = None,
         inserts: bool = True,
     ) -> MaskedPicture:
-        """A picture with its hole, which exactly one of ``mask``, ``box`` and ``outpaint`` gives.
+        """Open a picture, with the hole given by exactly one of ``mask``, ``box`` and ``outpaint``.
 
         Args:
             picture: of at most :data:`MOST_PIXELS`; given in any way (see
@@ -146,7 +146,7 @@ class MaskedPicture:
 
     @cached_property
     def window(self) -> Window:
-        """What the model sees: the hole and about as much around it."""
+        """The window of the model: the hole and about as much around it."""
         left, top, right, bottom = self._box
         height, width = map(int, self.mask.shape)
         side = min(int(_CONTEXT * max(right - left, bottom - top)), max(height, width))
@@ -159,10 +159,10 @@ class MaskedPicture:
         return Window(start(left, right, width), start(top, bottom, height), side)
 
     def known(self, side: int) -> KnownPixels:
-        """What is known in the window, at a model's side S.
+        """The window at a model's side S, as input of inpainting.
 
-        A pixel of the model's is known where no pixel of the hole counts in it. What lies beyond
-        the picture is as its edge.
+        A pixel of the model's counts as known if no pixel of the hole contributes to it. Beyond
+        the picture, its edge is repeated.
         """
         _, _, size = self.window
         image = Image.fromarray(self._seen(self._filled()))
@@ -177,12 +177,12 @@ class MaskedPicture:
         """The picture with its hole filled.
 
         Args:
-            drawn: ``(3, S, S)`` in [-1, 1], what a model made of :meth:`known`.
-            patched: whether that is a blurred guess, to be made of what corresponds in a symmetric
-                picture, of the colours of a flat one, and of patches of others.
+            drawn: ``(3, S, S)`` in [-1, 1], the model's output for :meth:`known`.
+            patched: whether that is only a blurred first guess, to be refined by symmetry, flat
+                colours or patches.
 
         Returns:
-            ``(H, W, 3)`` or ``(H, W, 4)`` uint8; known pixels have the bits they had.
+            ``(H, W, 3)`` or ``(H, W, 4)`` uint8; known pixels are unchanged.
         """
         left, top, size = self.window
         known = self.known(drawn.shape[-1])
@@ -205,10 +205,10 @@ class MaskedPicture:
         return merged
 
     def with_thing(self, merged: Pixels, thing: Floats) -> Pixels:
-        """The picture with a thing in its hole, as large as fits; what lies beyond is cut off.
+        """Paste a thing into the hole, as large as fits, and clip it to the hole.
 
         Args:
-            merged: of :meth:`merged`.
+            merged: result of :meth:`merged`.
             thing: ``(h, w, 4)`` in [0, 1], premultiplied.
         """
         left, top, right, bottom = self._box
@@ -232,7 +232,7 @@ class MaskedPicture:
         return rgb
 
     def _seen(self, values: NDArray[_Number]) -> NDArray[_Number]:
-        """What an array ``(H, W, ...)`` has in the window, its edges going on beyond."""
+        """Crop an array ``(H, W, ...)`` to the window, with its edges repeated beyond."""
         left, top, side = self.window
         height, width = self.mask.shape
         rows = np.arange(top, top + side).clip(0, height - 1)
@@ -242,10 +242,10 @@ class MaskedPicture:
 
 
 def given_pixels(given: PictureLike, most: int = MOST_PIXELS) -> Pixels:
-    """The same as :func:`read_pixels`, of a picture that is given in any way.
+    """As :func:`read_pixels`, for a picture given in any way.
 
     Raises:
-        UsageError: it is no picture.
+        UsageError: it is not a picture.
         DataError: it is missing, broken, animated, or has more pixels.
     """
     picture = image_or_file(given)
@@ -261,7 +261,7 @@ def read_pixels(source: Path | bytes, most: int = MOST_PIXELS) -> Pixels:
 
     Args:
         source: a file or its bytes.
-        most: pixels.
+        most: largest number of pixels.
 
     Raises:
         DataError: it is missing, broken, animated, or has more pixels.
@@ -322,9 +322,9 @@ def outpainted(pixels: Pixels, margins: Sequence[int]) -> tuple[Pixels, Mask]:
 
 
 def mask_of(image: Image.Image) -> Mask:
-    """The hole that a mask says: where it is transparent, or, if it is nowhere, where it is white.
+    """The hole of a mask: its transparent pixels, or if there are none, its white pixels.
 
-    So masks of the Images API (transparent) and of diffusers (white) are both read.
+    So both the masks of the Images API (transparent) and of diffusers (white) can be used.
     """
     if "A" in image.getbands() or "transparency" in image.info:
         transparent = np.asarray(image.convert("RGBA").getchannel("A")) < _OPAQUE
@@ -346,9 +346,9 @@ def inpainted(
     Args:
         masked: the picture.
         text: features of the prompt.
-        side: of the model.
+        side: the model's image size.
         patched: see :meth:`MaskedPicture.merged`.
-        thing: drawn on white, to be put into the hole; None for nothing.
+        thing: a drawing on white to paste into the hole; None for none.
     """
     (image,) = yield Inpainted(text, masked.known(side))
     merged = masked.merged(to_tensor(np.asarray(image)[None])[0], patched=patched)

@@ -119,7 +119,7 @@ def numbered_requests(
 
 
 def edit_request(picture: Picture | Record, instructions: Sequence[str]) -> DrawRequest:
-    """What draws a picture with its plan changed, from the picture or its record.
+    """The request for a picture with its plan changed, from the picture or its record.
 
     Raises:
         UsageError: as for :meth:`~limner.generation.generator.Generator.edit`.
@@ -147,18 +147,18 @@ def edit_request(picture: Picture | Record, instructions: Sequence[str]) -> Draw
 
 
 def rewritten(request: DrawRequest, rewriter: Rewriter) -> DrawRequest:
-    """A request whose prompt is rewritten; itself where that changes nothing.
+    """Rewrite the prompt of a request; returns the same request if nothing changes.
 
-    A style at the end of the prompt stays, and so does a prompt that is no text, which is refused
-    when it is read.
+    A style at the end of the prompt is kept. A prompt that is not a string is left alone, and
+    refused later.
 
     Raises:
         EndpointError: the rewriter's endpoint cannot be reached, or refuses.
         DataError: the rewriter's language model fails.
-        PromptError: the prompt has characters that no prompt may have.
+        PromptError: the prompt has invalid characters.
 
     Warns:
-        PromptWarning: the rewriter has made nothing usable, so that the prompt is drawn as it is.
+        PromptWarning: the rewriter's answer is unusable; the prompt is drawn as it is.
     """
     if not isinstance(request.prompt, str) or not request.prompt.strip():
         return request

@@ -1,7 +1,7 @@
-"""Restoring pictures: what noise, blur, JPEG, few pixels and lost colours took from them.
+"""Restoring pictures: denoising, deblurring, removing JPEG artefacts, upscaling and colouring.
 
-A picture of any size is restored in tiles that overlap by as far as the network sees, so that no
-tile shows and the memory does not grow with the picture.
+A picture of any size is processed in tiles that overlap by the network's receptive field, so that
+there are no seams, and memory does not grow with the picture.
 """
 
 from __future__ import annotations
@@ -43,27 +43,27 @@ _REMOVES: dict[Task, tuple[str, ...]] = {
     "upscale": (), "colorize": ("grey",),
 }  # fmt: skip
 _LEAST = Degradation(fade=0.15, blur=0.4, scratches=0.15, noise=0.012, jpeg=0.1)
-"""What less than is seen of is taken for nothing when nobody says what to remove."""
+"""Estimated degradations below this are taken as none by ``auto``."""
 _DOUBTFUL = 0.35
-"""Less JPEG than that is not believed of pictures in which no step of it shows."""
+"""Estimates of JPEG below this are ignored if no quantisation steps are found."""
 _CLEAN = Degradation(noise=0.0137, jpeg=0.2)
-"""More than that, and edges no longer tell how far a picture was blurred."""
+"""With more noise or JPEG than this, blur cannot be estimated from edges."""
 MOST_PIXELS = 64_000_000
-"""Of a picture, before and after."""
+"""Default limit on pixels, before and after."""
 _TILE = 768
 _PROBE, _PROBES = 64, 6
-"""Side of the parts in which the estimator looks, and how many there are at most along a side."""
+"""Side of the crops for the estimator, and most of them along a side."""
 _PLACE, _PLACES = 256, 4
-"""The same of the parts whose edges are looked at."""
+"""The same for the estimate of blur from edges."""
 _EDGE = 4
-"""Pixels around a part that is enlarged, by which the filter reaches no edge that is not there."""
+"""Margin in pixels around an enlarged part, so that the filter does not reach its border."""
 
 Progress = Callable[[int, int], None]
-"""Called with (done, total) of the tiles."""
+"""Called with the numbers of finished tiles and of all tiles."""
 
 
 class RestorationRecord(BaseModel):
-    """What the ``limner`` text chunk of a restored picture holds."""
+    """The content of the ``limner`` text chunk of a restored picture."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -82,9 +82,9 @@ class Restored:
     """A restored picture.
 
     Attributes:
-        image: RGB, or RGBA where the picture was transparent.
-        task: the task that was asked for.
-        removed: the degradation that was found or asked for, and removed.
+        image: RGB, or RGBA if the picture was transparent.
+        task: the requested task.
+        removed: the estimated or given degradation that was removed.
         prompt: the caption that was given; None for none.
         model: the model file's hash.
         coloured_as: caption of the drawing whose colours were transferred; None if none were.
@@ -162,7 +162,7 @@ class Restorer:
         self.model, self.encoder = cast(RestorerModel, found.model), found.encoder
         self.device, self.hash = found.device, file_hash(found.path)
         self.most_pixels = most_pixels
-        # Beside a restorer of somebody's own, colours are its own to learn.
+        # A restorer of the user's own colours pictures by itself.
         self._carries = spec_of(found.path, SHIPPED_RESTORER) == SHIPPED
 
     def restore(
@@ -180,8 +180,9 @@ class Restorer:
             picture: given in any way (see :data:`limner.vision.images.PictureLike`). It is not
                 changed.
             task: ``denoise``, ``deblur``, ``deblock`` (JPEG), ``upscale`` or ``colorize``; ``auto``
-                removes what is seen, but colours nothing. The shipped restorer takes colours from
-                drawings that the shipped model knows (:mod:`limner.generation.colouring`).
+                removes the degradations it detects, but does not colour. The shipped restorer takes
+                colours from drawings that the shipped model knows
+                (:mod:`limner.generation.colouring`).
             scale: 2 or 4 to enlarge as well; None for 2 if the task is ``upscale``, else for 1.
             prompt: what the picture shows.
             on_progress: called with (done, total) of the picture's tiles.
@@ -233,7 +234,7 @@ class Restorer:
         return Colourist(self.device)
 
     def _told(self, pixels: NDArray[np.uint8], task: Task, scale: int) -> Degradation:
-        """The degradation that the network is to remove from ``(H, W, 3)`` pixels."""
+        """The degradation to remove from ``(H, W, 3)`` pixels, the condition of the network."""
         names = _REMOVES[task]
         found = self.estimate(pixels) if set(names) & set(ESTIMATED) else Degradation()
         if task == "auto":
@@ -247,17 +248,17 @@ class Restorer:
     def estimate(self, pixels: NDArray[np.uint8]) -> Degradation:
         """Estimate the degradation of a picture of ``(H, W, 3)`` pixels.
 
-        The estimator looks at parts of the picture, which are weighted by its certainty. JPEG
-        quality is exact where quantisation steps show (:mod:`limner.vision.jpeg`).
+        The estimates of several crops are averaged, weighted by their certainty. The JPEG
+        quality is exact if quantisation steps are found (:mod:`limner.vision.jpeg`).
         """
         parts = [_tensor(_padded(pixels[box], 4)) for box in _probes(*pixels.shape[:2])]
         levels, errors = self.model.estimate(torch.cat(parts).to(self.device))
-        weights = errors**-2  # none where nothing can be seen
+        weights = errors**-2  # zero for an infinite error
         mean = (levels * weights).sum(0) / weights.sum(0).clamp_min(1e-12)
         found, trace = from_levels(mean.cpu().numpy()), jpeg_trace(pixels)
         if trace.quality is not None:
             return replace(found, jpeg=(100 - trace.quality) / 95)
-        # What was compressed and then changed has no trace; a little of it is rather none.
+        # A picture that was compressed and then edited has no quantisation steps left.
         return replace(found, jpeg=0.0) if trace.known and found.jpeg < _DOUBTFUL else found
 
     @torch.inference_mode()
@@ -326,14 +327,14 @@ def _read(given: PictureLike, most_pixels: int) -> tuple[Image.Image, Image.Imag
 
 
 def _is_grey(pixels: NDArray[np.uint8]) -> bool:
-    """Whether a picture ``(H, W, 3)`` has no colours."""
+    """Whether a picture ``(H, W, 3)`` is grey."""
     return all(np.array_equal(pixels[..., 0], pixels[..., other]) for other in (1, 2))
 
 
 def _blur(pixels: NDArray[np.uint8], otherwise: float) -> float:
-    """The blur that the edges of a picture ``(H, W, 3)`` tell, or what is given if they do not.
+    """Estimate blur from the edges of a picture ``(H, W, 3)``; the given value if that fails.
 
-    Of a large one parts all over it are looked at.
+    For large pictures, crops spread over it are used.
     """
     height, width = pixels.shape[:2]
     whole = max(height, width) <= _PLACE * _PLACES
@@ -346,11 +347,11 @@ def _blur(pixels: NDArray[np.uint8], otherwise: float) -> float:
 def _probes(
     height: int, width: int, probe: int = _PROBE, most: int = _PROBES
 ) -> Iterator[tuple[slice, slice]]:
-    """Parts of a picture of a side in pixels, evenly spread over it."""
+    """Crops of a picture, evenly spread over it."""
     sides = []
     for length in (height, width):
         count = min(most, max(1, length // probe))
-        last = max(0, length - probe) // 8  # where blocks of JPEG begin
+        last = max(0, length - probe) // 8  # aligned with the blocks of JPEG
         starts = (np.linspace(0, last, count).round().astype(int) * 8).tolist()
         sides.append([slice(start, start + probe) for start in starts])
     return ((rows, columns) for rows in sides[0] for columns in sides[1])

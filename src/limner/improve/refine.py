@@ -1,13 +1,12 @@
-"""The closed loop: draw, score, change what the score says, draw again.
+"""Refinement: draw, score, change the request according to the score, and draw again.
 
 Each round draws a few requests side by side and scores their pictures
-(:mod:`limner.improve.scoring`), until the best reaches the target or the budget is spent. What is
-drawn next is one of several moves (:mod:`limner.improve.changes`): another seed, what the checks of
-the best so far suggest, or the best redrawn. Each move is tried as often as it pays: the next is
-the one whose mean gain over the best before it is greatest, its first guess counted as one trial.
-Of seeds more are begun than finished, where the model's previews say which are worth it
-(:mod:`limner.improve.screening`). All that is changed stands in the picture's record, so that
-``limner replay`` draws the result again.
+(:mod:`limner.improve.scoring`), until the best reaches the target or the budget is spent. The next
+request is one of several moves (:mod:`limner.improve.changes`): another seed, a change suggested by
+the checks of the best picture, or a redrawing of the best. The move with the greatest mean gain so
+far is chosen, with a prior counted as one trial. If the model's previews predict the score, more
+seeds are begun than finished (:mod:`limner.improve.screening`). All changes are in the picture's
+record, so that ``limner replay`` reproduces the result.
 """
 
 from __future__ import annotations
@@ -36,16 +35,16 @@ if TYPE_CHECKING:
 
 _GENERATOR = "what limner.load() returns"
 _ROUND_SHARE = 4
-"""A round draws a quarter of the budget, two pictures at least."""
+"""A round draws a quarter of the budget, and at least two pictures."""
 
 
 class Refiner:
     """Refines pictures of one model.
 
     Args:
-        generator: draws.
-        scorer: scores; None for :func:`~limner.improve.scoring.load_scorer`.
-        captioner: reads reference pictures; None for the shipped one, loaded when it is needed.
+        generator: the model.
+        scorer: scores pictures; None for :func:`~limner.improve.scoring.load_scorer`.
+        captioner: captions reference pictures; None for the shipped one, loaded on first use.
     """
 
     def __init__(
@@ -67,7 +66,7 @@ class Refiner:
         on_progress: Callable[[float], None] | None = None,
         **options: Any,
     ) -> Refinement:
-        """Draw a prompt until a picture shows it, see :func:`refine`."""
+        """Draw a prompt until a picture shows it; see :func:`refine`."""
         check_refined(budget, target)
         caption = "" if reference is None else self._caption(reference, prompt)
         if prompt is None and not caption:
@@ -103,7 +102,7 @@ class Refiner:
         return state.result(target, caption)
 
     def _caption(self, reference: Reference, prompt: str | None) -> str:
-        """What a reference picture shows, in words; empty where there is a prompt."""
+        """The caption of the reference picture; empty if there is a prompt."""
         from limner.generation.references import read_reference
         from limner.reading.captions import READ_SIDE, load_captioner
 
@@ -132,24 +131,24 @@ def refine(
     on_progress: Callable[[float], None] | None = None,
     **options: Any,
 ) -> Refinement:
-    """Draw a prompt, score the pictures, change what the score says, and draw again.
+    """Draw a prompt, score the pictures, change the request accordingly, and draw again.
 
     Args:
         prompt: in any language; None for the caption of the reference picture.
-        generator: draws; None for the shipped model.
-        budget: pictures that are drawn at most, 1 to 256.
-        target: score from which on a picture is good enough, above 0 and at most 1.
+        generator: the model; None for the shipped one.
+        budget: maximal number of pictures, 1 to 256.
+        target: score at which to stop, above 0 and at most 1.
         seed: of the first picture; None for a random one.
-        reference: a picture that all are drawn after, see :meth:`Generator.generate`.
-        on_progress: called after every network evaluation with the number of pictures drawn, the
-            share of it of those that are not finished.
-        options: as for :meth:`Generator.generate`; what is given is not changed.
+        reference: reference of all pictures, see :meth:`Generator.generate`.
+        on_progress: called after every network evaluation with the number of pictures drawn so far;
+            an unfinished picture counts as a fraction.
+        options: as for :meth:`Generator.generate`; options that are given are kept fixed.
 
     Raises:
         UsageError: there is no prompt, or an option is unknown or out of its range.
         PromptError: the prompt is refused.
         CapabilityError: the model cannot do what was asked.
-        DataError: the reference is no picture that can be read.
+        DataError: the reference cannot be read as a picture.
     """
     return Refiner(load() if generator is None else generator).refine(
         prompt, budget=budget, target=target, seed=seed, reference=reference,
@@ -174,7 +173,7 @@ def best_of(
 
 
 def _scorer(generator: Generator, scorer: Scorer | None) -> Scorer:
-    """The scorer that was given, checked; the shipped one where none was."""
+    """Check a given scorer; None gives the shipped one."""
     if scorer is None:
         return load_scorer(device=generator.device)
     check_type("scorer", scorer, Scorer, "what limner.improve.scoring.load_scorer() returns")

@@ -1,4 +1,4 @@
-"""What a refinement drew: its pictures, their scores, and which is the best."""
+"""The result of a refinement: its pictures, their scores, and which is the best."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from limner.improve.scoring import PictureScore
 from limner.improve.screening import Screening
 
 _VARIED, _EDITED, _APART = 0.2, 0.04, 0.2
-"""By how much a score must be higher to prefer a picture of variety 1, one more instruction, and
-what is to be held beside who holds it: a drawing is recognised best as it was learned, and the
-score does not see all of that."""
+"""By how much a score must be higher to prefer a picture of variety 1, with one more instruction,
+or with a thing beside the one that should hold it: drawbacks that the score does not see."""
 
 
 @dataclass(frozen=True)
@@ -22,12 +21,12 @@ class Attempt:
     """One picture of a refinement.
 
     Attributes:
-        picture: with all that draws it again.
-        score: of it.
-        round: in which it was drawn, from 1.
-        what: was changed.
-        why: the check of an earlier picture that asked for it; empty for none.
-        apart: whether what is to be held was drawn beside who holds it.
+        picture: the picture, with its record.
+        score: its score.
+        round: the round in which it was drawn, from 1.
+        what: the change that was made.
+        why: the check of an earlier picture that led to it; empty for none.
+        apart: whether a thing that should be held was drawn beside its holder.
     """
 
     picture: Picture
@@ -39,7 +38,7 @@ class Attempt:
 
     @property
     def value(self) -> float:
-        """By which the best is chosen: the total, less for what was varied or edited."""
+        """The criterion for the best: the total score, minus penalties for variety and edits."""
         less = _VARIED * (self.picture.settings.variety or 0.0)
         less += _EDITED * len(self.picture.edits) + _APART * self.apart
         return self.score.total - less
@@ -47,15 +46,15 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Refinement:
-    """What a refinement drew.
+    """The result of a refinement.
 
     Attributes:
-        asked: what the pictures were asked to show.
-        attempts: all that were finished, in the order in which they were drawn.
-        target: score from which on it would stop.
-        caption: of the reference picture, where that is the prompt; else empty.
-        screened: of the rounds that began more pictures than they finished.
-        composed: of the rounds that drew one scene of the best drawings of its things.
+        asked: what the prompt asks the pictures to show.
+        attempts: all finished pictures, in order.
+        target: the score at which to stop.
+        caption: the caption of the reference picture, if that was used as the prompt; else empty.
+        screened: rounds that began more pictures than they finished.
+        composed: rounds that composed a scene from the best drawing of each thing.
     """
 
     asked: Asked
@@ -67,7 +66,7 @@ class Refinement:
 
     @property
     def best(self) -> Attempt:
-        """The attempt of the greatest value, of equal ones the first."""
+        """The attempt with the greatest value; the first of equal ones."""
         return max(self.attempts, key=lambda attempt: attempt.value)
 
     @property
@@ -82,7 +81,7 @@ class Refinement:
 
     @property
     def begun(self) -> int:
-        """Pictures that were begun; those of :attr:`attempts` are finished."""
+        """Number of pictures begun, including unfinished ones."""
         dropped = [each.begun - each.finished for each in self.screened.values()]
         dropped += [each.begun for each in self.composed.values() if each.begun > 1]
         return len(self.attempts) + sum(dropped)

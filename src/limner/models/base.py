@@ -1,4 +1,4 @@
-"""What the loop trains: the contract of every family, and the registry they sign."""
+"""The base class of all model families, and their registry."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class FusionConfig(FrozenConfig):
 
 
 class ModelConfig(FrozenConfig):
-    """What every family's configuration holds; it travels inside the model file."""
+    """Base class of the families' configurations; stored in the model file."""
 
     size: int = Field(64, ge=8, le=1024, description="picture side in pixels")
     text_dim: int = Field(384, ge=1, description="width of the text encoder's vectors")
@@ -53,16 +53,16 @@ class ModelConfig(FrozenConfig):
 
 @dataclass(frozen=True)
 class Parses(TensorRows):
-    """What the pieces of B captions of scenes are (:mod:`limner.scenes.labels`).
+    """Labels of the pieces of B captions of scenes (:mod:`limner.scenes.labels`).
 
     Attributes:
-        kinds: ``(B, L)`` int64, :class:`limner.scenes.labels.Kind` of each piece; -1 throughout
-            where the caption could not be parsed.
+        kinds: ``(B, L)`` int64, :class:`limner.scenes.labels.Kind` of each piece; all -1
+            if the caption could not be parsed.
         counts: ``(B, L)`` int64, how many of each thing; 0 for other pieces.
         sizes: ``(B, L)`` int64, index into :data:`limner.scenes.labels.SIZES`.
         tints: ``(B, L)`` int64, index into :data:`limner.scenes.labels.TINTS`.
         relations: ``(B,)`` int64, 0 for none, else 1 + index into ``RELATIONS``.
-        background: ``(B, 3)`` float32, its colour in [0, 1]; -1 where it is white.
+        background: ``(B, 3)`` float32, its colour in [0, 1]; -1 for white.
     """
 
     kinds: Tensor
@@ -73,7 +73,7 @@ class Parses(TensorRows):
     background: Tensor
 
     def padded(self, length: int) -> Parses:
-        """The same with the axis of pieces cut or filled up to ``length``."""
+        """Truncate or pad the axis of pieces to ``length``."""
         extra = max(0, length - self.kinds.shape[1])
         parts = {
             name: nn.functional.pad(getattr(self, name)[:, :length], (0, extra))
@@ -84,7 +84,7 @@ class Parses(TensorRows):
 
 @dataclass(frozen=True)
 class Batch:
-    """What a family learns from in one step.
+    """A batch of training data.
 
     Attributes:
         images: ``(B, 3, H, W)`` float32 in [-1, 1].
@@ -93,13 +93,13 @@ class Batch:
         generator: the only source of randomness a loss may use (on the images' device).
         progress: share of the run's budget already spent, in [0, 1].
         captions: the B captions behind ``text``.
-        languages: codes of the languages they are in, or nothing.
-        indices: ``(B,)`` int64 rows of the training set, where equal rows hold equal pictures;
-            None when pictures are augmented. A family may cache by it what it computes.
+        languages: their language codes, or empty.
+        indices: ``(B,)`` int64 rows of the training set, as keys for caching results per picture;
+            None when pictures are augmented.
         picture: features of one reference picture per picture, or None.
         parses: what the pieces of the captions are, for a family that ``reads_scenes``, or None.
-        lengths: ``(B,)`` int64 on the CPU, up to where ``text.mask`` is true in each row, so that
-            nobody has to ask the device; None where that is not known.
+        lengths: ``(B,)`` int64 on the CPU, number of tokens of each row by ``text.mask``,
+            which saves a synchronisation with the device; None if unknown.
     """
 
     images: Tensor
@@ -117,14 +117,14 @@ class Batch:
 
 @dataclass(frozen=True)
 class ParameterGroup:
-    """The parameters of one optimizer, and how it differs from the recipe's.
+    """The parameters of one optimizer, and its differences from the recipe.
 
     Attributes:
-        parameters: that learn at the recipe's rate times ``lr_scale``.
-        lr_scale: factor of the recipe's rate.
-        betas: of Adam; None for the recipe's.
-        apart: more parameters of the same optimizer, which learn at the full rate ``apart_lr``.
-        apart_lr: rate of those, instead of the recipe's.
+        parameters: parameters whose learning rate is the recipe's times ``lr_scale``.
+        lr_scale: factor on the recipe's learning rate.
+        betas: the betas of Adam; None for the recipe's.
+        apart: further parameters of the same optimizer, with peak learning rate ``apart_lr``.
+        apart_lr: their learning rate, instead of the recipe's.
     """
 
     parameters: list[nn.Parameter]
@@ -140,9 +140,9 @@ class ParameterGroup:
 
 
 class Model(nn.Module, ABC):
-    """A family of networks that the loop trains.
+    """Base class of model families.
 
-    A subclass sets ``capabilities``, gives ``losses``, and registers itself with
+    A subclass sets ``capabilities``, implements ``losses``, and is registered with
     :func:`register`. Its constructor takes its validated config and nothing else.
     """
 
@@ -150,12 +150,12 @@ class Model(nn.Module, ABC):
     config_class: ClassVar[type[ModelConfig]]
     capabilities: ClassVar[frozenset[Capability]]
     staged_losses: ClassVar[frozenset[str]] = frozenset()
-    """Losses that only appear later in a run, so that a recipe may weight them from the start."""
+    """Names of losses that appear later in a run, so that a recipe can set their weights."""
     text_group: ClassVar[str | None] = None
-    """The optimizer group whose losses train a text encoder that is tuned along with the model;
-    None for the first."""
+    """The optimizer group whose losses also train the text encoder, if it is trained; None for
+    the first."""
     reads_text: ClassVar[bool] = True
-    """Whether the losses read ``batch.text``; one that does not cannot train a text encoder."""
+    """Whether the losses depend on ``batch.text``; otherwise no text encoder can be trained."""
     reads_scenes: ClassVar[bool] = False
     """Whether the losses read ``batch.parses``."""
 
@@ -163,51 +163,51 @@ class Model(nn.Module, ABC):
 
     @property
     def nbytes(self) -> int:
-        """Of its parameters and buffers in memory."""
+        """Bytes of parameters and buffers in memory."""
         return sum(each.nbytes for each in chain(self.parameters(), self.buffers()))
 
     @property
     def optimizer_groups(self) -> dict[str, ParameterGroup]:
-        """One optimizer each, stepped in this order in every training step."""
+        """Optimizer groups by name; each is stepped once per training step, in this order."""
         trainable = [p for p in self.parameters() if p.requires_grad]
         return {"model": ParameterGroup(trainable)}
 
     def prepare(self, text: TextFeatures) -> None:
-        """Fit buffers to the features of (a sample of) the training captions, before step 0."""
+        """Initialise buffers from features of a sample of the captions, before step 0."""
 
     def prepare_pictures(self, images: Tensor) -> None:
-        """Fit buffers to some training pictures ``(B, 3, H, W)``, before step 0."""
+        """Initialise buffers from some training pictures ``(B, 3, H, W)``, before step 0."""
 
     def state_from(self, other: Model) -> dict[str, Tensor]:
-        """The state of a trained model of this family that this one starts from.
+        """The state dict of a trained model of this family, to initialise this one.
 
-        A family whose shape follows from its data gives it this model's shape.
+        Families whose tensor shapes depend on the data adapt it to this model's shapes.
         """
         return dict(other.state_dict())
 
     def remember(self, batches: Iterable[Batch]) -> None:
-        """Fill buffers from every training picture, each once and in order, before step 0.
+        """Fill buffers from all training pictures, each once and in order, before step 0.
 
         Args:
-            batches: can be gone through more than once.
+            batches: can be iterated more than once.
         """
 
     def figures(self, batch: Batch) -> dict[str, Tensor]:
-        """Named scalars worth logging beside the losses when samples are drawn; no gradients."""
+        """Scalars to log beside the losses whenever samples are drawn; without gradients."""
         return {}
 
     def reads_words(self, progress: float) -> bool:
-        """Whether the losses have depended on text yet, at ``progress`` of the budget."""
+        """Whether the losses have depended on text up to ``progress`` of the budget."""
         return True
 
     def grown(self, size: int) -> Model:
-        """This model for pictures of another size, on the same device; the loop grows runs by it.
+        """This model at another image size, on the same device, for progressive growing.
 
-        Weights and buffers that both sizes have in the same shape are copied, the others are
-        initialised. A family that can carry over more overrides this.
+        Weights and buffers of equal shape are copied, the others are newly initialised. Families
+        that can transfer more override this.
 
         Raises:
-            pydantic.ValidationError: the configuration does not go with that size.
+            pydantic.ValidationError: the configuration does not allow that size.
         """
         config = type(self.config).model_validate({**self.config.model_dump(), "size": size})
         other = type(self)(config)
@@ -217,9 +217,9 @@ class Model(nn.Module, ABC):
         return other.to(next(self.parameters()).device)
 
     def understand(self, batch: Batch) -> Batch:
-        """The batch with the text features that this model draws from, without gradients.
+        """The batch with this model's text features, without gradients.
 
-        Only a model with a text encoder of its own replaces those that the batch brings.
+        Only models that train their own text encoder replace the features of the batch.
         """
         return batch
 
@@ -230,7 +230,7 @@ class Model(nn.Module, ABC):
     def log_likelihood(
         self, images: Tensor, text: TextFeatures, styles: Tensor | None = None
     ) -> Tensor:
-        """Log p(picture | text) of B pairs, ``(B,)`` float32 in nats; families say how exact.
+        """Log p(picture | text) of B pairs, ``(B,)`` float32 in nats, or a bound of it.
 
         Args:
             images: ``(B, 3, S, S)`` float32 in [-1, 1].
@@ -251,7 +251,7 @@ class Model(nn.Module, ABC):
         raise self.cannot(Capability.RECONSTRUCT)
 
     def cannot(self, capability: Capability) -> CapabilityError:
-        """The error that names the family and those that can."""
+        """An error that names this family and those with the capability."""
         able = families_with(capability)
         return CapabilityError(
             f"the {self.family} family cannot do '{capability}'; use a model of: {able}"
@@ -259,7 +259,7 @@ class Model(nn.Module, ABC):
 
 
 def families_with(capability: Capability) -> str:
-    """Names of the families that have a capability, with commas."""
+    """Names of the families with a capability, comma-separated."""
     return ", ".join(n for n, kind in families().items() if capability in kind.capabilities)
 
 
@@ -270,7 +270,7 @@ _M = TypeVar("_M", bound=type[Model])
 
 
 def register(name: str, config_class: type[ModelConfig]) -> Callable[[_M], _M]:
-    """Sign a family into the registry, where it is defined.
+    """Class decorator that adds a family to the registry.
 
     Raises:
         TypeError: the class is no Model, or its config no ModelConfig.
@@ -292,10 +292,10 @@ def register(name: str, config_class: type[ModelConfig]) -> Callable[[_M], _M]:
 
 
 def families() -> dict[str, type[Model]]:
-    """Every registered family by name: those that draw, and those that read pictures.
+    """All registered families by name.
 
-    Modules that installed packages name in the group of entry points ``limner.families`` are
-    imported, too, and register theirs.
+    Modules in the entry point group ``limner.families`` of installed packages are imported, so
+    that they register theirs.
 
     Raises:
         UsageError: such a module cannot be imported.

@@ -1,13 +1,13 @@
-"""flow: a text-conditioned transformer that draws straight in pixels, or in latents.
+"""flow: a text-conditioned flow-matching transformer over pixels or latents.
 
 The recipe is that of JiT ("Back to Basics: Let Denoising Generative Models Denoise", Li and He
 2025) with text tokens in context: the network predicts the clean picture, the loss is on the
 velocity that follows from it, and large patches make a picture a short sequence. With ``latents``
-it draws in the grid of a frozen autoencoder (Rombach et al. 2022, section 3).
+it works in the latent space of a frozen autoencoder (Rombach et al. 2022, section 3).
 
 Shape letters: B pictures, C channels and S side of the canvas (the picture's, or those of
 the latents), P patch side, N = (S/P)^2 canvas tokens, L tokens of the condition, T = N + L, D the
-network's width, H heads, E = D/H, K numbers kept of a text vector.
+network's width, H heads, E = D/H, K dimensions kept of a text vector.
 """
 
 from __future__ import annotations
@@ -56,19 +56,19 @@ from limner.text.base import TextFeatures, concatenate
 from limner.vision.base import ImageFeatures
 
 _REACH, _LEAST_APART = 0.08, 1e-3
-"""Of preference losses, and the least squared distance of two pictures that is divided by."""
+"""``reach`` of preference losses, and the least squared distance of pictures to divide by."""
 _RESAMPLINGS = 1
-"""How often a step is taken again where a picture is inpainted."""
+"""How often each step is resampled in inpainting."""
 _RESAMPLING_STREAM = 1000
 _MAP_TIMES, _MAP_NOISES = (0.2, 0.35, 0.5, 0.65), (0, 1001)
-"""Times, and streams of noise, at which the network is asked where it uses which word."""
+"""Times and noise streams over which :meth:`FlowModel.token_maps` sums."""
 _INFORMATION_TIMES, _INFORMATION_NOISES = (0.3, 0.4, 0.5), (0, 1001, 1002, 1003)
-"""Times, and streams of noise, at which the information of words is measured: chosen by where maps
-point in composed scenes. From 0.6 on the network sees the things without their words."""
+"""Times and noise streams over which :meth:`FlowModel.word_information` averages; chosen by the
+pointing game on composed scenes. From 0.6 on the network no longer needs the words."""
 _LENGTHS = 2
-"""Steps in which the tokens of a drawn text are counted: finer ones leave fewer in company."""
+"""Numbers of text tokens are rounded up to multiples of this, so that more rows share a tile."""
 _MOST_TOGETHER = 8
-"""Tiles of an evaluation on the CPU; more are no faster."""
+"""Most tiles per evaluation on the CPU; more are not faster."""
 _PRESETS: dict[str, dict[str, int]] = {
     "3m": {"dim": 192, "depth": 5, "heads": 3},
     "8m": {"dim": 320, "depth": 6, "heads": 5},
@@ -78,7 +78,7 @@ _PRESETS: dict[str, dict[str, int]] = {
 
 
 def _preset(name: str) -> Callable[[dict[str, Any]], int]:
-    """What the preset, or else 8m, has for a dimension that is left out."""
+    """Default of a dimension: that of the preset, by default 8m."""
     return lambda known: _PRESETS[known["preset"] or "8m"][name]
 
 
@@ -95,12 +95,12 @@ class FlowConfig(GuidedConfig):
         None, description="parameters, roughly: sets dim, depth and heads"
     )
     latents: AutoencoderConfig | None = Field(
-        None, description="of the autoencoder to draw in; null for pixels"
+        None, description="configuration of the autoencoder whose latents are used; null for pixels"
     )
     patch: int = Field(
         default_factory=lambda known: _default_patch(known["size"], known["latents"]), ge=1, le=64,
-        description="patch side in pixels or latent cells; left out, the largest up to 16 (2 in "
-        "latents) that cuts the canvas in four or more",
+        description="patch side in pixels or latent cells; by default the largest up to 16 (2 "
+        "for latents) that divides the canvas into four or more",
     )  # fmt: skip
     channels: Literal[1, 3] = Field(3, description="of the pictures; 1 for grey ones, in pixels")
     dim: int = Field(default_factory=_preset("dim"), ge=8, description="width of the transformer")
@@ -109,9 +109,12 @@ class FlowConfig(GuidedConfig):
     seam_channels: int = Field(
         16, ge=1, description="width of the two convolutions that soften patch borders"
     )
-    text_width: int = Field(384, ge=1, description="numbers kept of each text vector")
+    text_width: int = Field(384, ge=1, description="dimensions kept of each text vector")
     max_tokens: int = Field(
-        16, ge=1, le=256, description="text tokens in context; the sentence vector has the rest"
+        16,
+        ge=1,
+        le=256,
+        description="text tokens in context; the rest is only in the sentence vector",
     )
     noise_scale: float = Field(1.0, gt=0, description="standard deviation at t = 0")
     time_mean: float = Field(-0.8, description="of logit t in training")
@@ -127,8 +130,8 @@ class FlowConfig(GuidedConfig):
     def _fits(self) -> Self:
         if self.latents is not None and self.latents.size != self.size:
             raise ValueError(
-                f"size {self.size} is not that of the autoencoder, {self.latents.size}; train one "
-                "on these pictures"
+                f"size {self.size} is not that of the autoencoder, {self.latents.size}; train an "
+                "autoencoder on these pictures"
             )
         if self.canvas % self.patch:
             what = "size" if self.latents is None else "the latent grid's side"
@@ -142,23 +145,23 @@ class FlowConfig(GuidedConfig):
 
     @property
     def canvas(self) -> int:
-        """Side of what is drawn on, in pixels or latent cells."""
+        """Side of the input of the network, in pixels or latent cells."""
         return self.size if self.latents is None else self.latents.grid
 
     @property
     def canvas_channels(self) -> int:
-        """Numbers of a pixel or latent cell."""
+        """Channels of the input of the network."""
         return self.channels if self.latents is None else self.latents.latent_channels
 
 
 @dataclass(frozen=True)
 class Condition:
-    """What a picture is drawn from, embedded.
+    """The embedded condition.
 
     Attributes:
         tokens: ``(B, L, D)``.
-        mask: ``(B, L)`` bool, true where there is a token.
-        vector: ``(B, D)``, sentence and style.
+        mask: ``(B, L)`` bool, true for tokens, false for padding.
+        vector: ``(B, D)``, from the sentence vector and the style.
     """
 
     tokens: Tensor
@@ -167,7 +170,7 @@ class Condition:
 
 
 class FlowNetwork(nn.Module):
-    """x-hat(z, t, condition): the clean picture behind a noisy one."""
+    """x-hat(z, t, condition): predicts the clean picture from a noisy one."""
 
     rotation: Tensor
 
@@ -188,7 +191,7 @@ class FlowNetwork(nn.Module):
         self.register_buffer("rotation", table.unsqueeze(1), persistent=False)  # (N+L, 1, E/2, 2)
 
     def forward(self, z: Tensor, t: Tensor, condition: Condition) -> Tensor:
-        """The clean of noisy ``z (B, C, S, S)`` at times ``t (B,)`` in [0, 1]; all float32."""
+        """Predict the clean ``(B, C, S, S)`` from noisy ``z`` at times ``t (B,)``; all float32."""
         picture = self.side**2
         signal = F.silu(self.time(time_features(t)) + condition.vector)  # (B, D)
         modulation = self.modulation(signal).float().unflatten(1, (6, -1))  # (B, 6, D)
@@ -259,7 +262,7 @@ class FlowModel(TextConditioning, ImageModel):
         self._memory = LatentMemory()
 
     def _initialise(self) -> None:
-        """Xavier, but zero where a block or the whole should start as if it were not there."""
+        """Xavier, but zero for modulations and outputs, so that every block starts as identity."""
         own = [self.pooled_in, self.token_in, *self.network.modules()]
         for module in own:
             if isinstance(module, nn.Linear):
@@ -275,7 +278,7 @@ class FlowModel(TextConditioning, ImageModel):
 
     @torch.no_grad()
     def prepare_pictures(self, images: Tensor) -> None:
-        """Fit mean and deviation of each latent channel to pictures ``(B, 3, H, W)``."""
+        """Fit mean and deviation of each latent channel on pictures ``(B, 3, H, W)``."""
         if self.config.latents is not None:
             latents = self.autoencoder.encode(images).float()  # (B, C, S, S)
             self.latent_mean.copy_(latents.mean((0, 2, 3))[:, None, None])
@@ -296,7 +299,7 @@ class FlowModel(TextConditioning, ImageModel):
             styles: ``(B,)`` int64, -1 where unknown.
             drop: ``(B,)`` bool, rows that get the null condition instead of their caption.
             picture: features of B reference pictures, or None.
-            generator: given while learning, for :class:`~limner.models.fusion.Fusion`.
+            generator: given in training, for :class:`~limner.models.fusion.Fusion`.
         """
         c = self.config
         count = text.tokens.shape[1]
@@ -313,15 +316,15 @@ class FlowModel(TextConditioning, ImageModel):
         return Condition(tokens, mask, pooled + self.embed_styles(styles))
 
     def _length(self, *texts: TextFeatures, step: int = 4) -> int:
-        """Tokens worth looking at: up to the last in any text, in such steps, not too many."""
+        """Number of tokens to use: up to the last one of any text, rounded up, clamped."""
         return self._stepped(1 + max(int(text.mask.any(0).nonzero().max()) for text in texts), step)
 
     def _stepped(self, length: int, step: int = 4) -> int:
-        """A number of tokens in steps, not too many."""
+        """Round a number of tokens up to a multiple of :data:`_LENGTHS`, within the maximum."""
         return min(step * -(-length // step), self.config.max_tokens)
 
     def _text(self, batch: Batch) -> TextFeatures:
-        """A batch's text as far as it is worth looking at."""
+        """A batch's text without the tokens that are padding in every row."""
         if batch.lengths is None:
             return batch.text.padded(self._length(batch.text))
         return batch.text.padded(self._stepped(int(batch.lengths.max())))
@@ -346,10 +349,10 @@ class FlowModel(TextConditioning, ImageModel):
     ) -> dict[str, Tensor]:
         """See :mod:`limner.models.preference_loss`; both pictures of a pair have the same noise.
 
-        Where the noise of each picture's own seed is kept (PNAPO, arXiv:2605.09433), what is liked
-        is learned on its own ways only: from the noise of what is not liked the same is drawn as
-        before. Errors are divided by the squared distance of the two pictures, so that a pair
-        teaches where it is open which of them is drawn, and hardly where it is decided.
+        Keeping the noise of each picture's own seed instead (PNAPO, arXiv:2605.09433) trains
+        only the paths of the preferred pictures: the noise of a rejected one then still leads to
+        the same picture as before. Errors are divided by the squared distance of the two pictures,
+        so that a pair has most weight where they are similar.
         """
         assert isinstance(reference, FlowModel)
         apart = (self._canvas(better) - self._canvas(worse)).square().mean((1, 2, 3))
@@ -361,8 +364,8 @@ class FlowModel(TextConditioning, ImageModel):
     def _errors(self, batch: Batch) -> Tensor:
         """Squared error of the clean picture at a random time, ``(B,)``.
 
-        Times are uniform, as those of training are rarely so early that the colours and the
-        places of things are open.
+        Times are uniform, since the times of training are rarely so early that colours and
+        positions are undetermined.
         """
         c, x, g = self.config, self._canvas(batch), batch.generator
         t = torch.rand(len(x), generator=g, device=g.device)  # (B,)
@@ -372,14 +375,14 @@ class FlowModel(TextConditioning, ImageModel):
         return (guess - x).square().mean((1, 2, 3))
 
     def _canvas(self, batch: Batch) -> Tensor:
-        """What is to be drawn, ``(B, C, S, S)``: pictures, or latents at unit deviation."""
+        """Pictures as inputs of the network, ``(B, C, S, S)``: pixels, or standardised latents."""
         if self.config.latents is None:
             return grey(batch.images) if self.config.channels == 1 else batch.images
         latents = self._memory.recall(batch, self.autoencoder.encode)
         return (latents - self.latent_mean) / self.latent_scale
 
     def _picture(self, canvas: Tensor) -> Tensor:
-        """``(B, C, S, S)`` back to pictures."""
+        """The inverse of :meth:`_canvas`: ``(B, C, S, S)`` to pictures."""
         if self.config.latents is None:
             return canvas.expand(-1, 3, -1, -1)
         latents = canvas * self.latent_scale + self.latent_mean
@@ -389,26 +392,26 @@ class FlowModel(TextConditioning, ImageModel):
 
     @property
     def positions(self) -> int:
-        """Tokens of a picture: those of the canvas, and a dozen of the text."""
+        """Tokens per picture: canvas tokens, and about a dozen of the text."""
         return (self.config.canvas // self.config.patch) ** 2 + 12
 
     @property
     def most_together(self) -> int:
-        """On a CPU a tile is small, and reading the weights takes time."""
+        """Several on a CPU, where tiles are small and reading the weights takes time."""
         return _MOST_TOGETHER if self._some_weight.device.type == "cpu" else 1
 
     def lay_out_weights(self) -> None:
-        """Those of the network are kept twice on the CPU, see :mod:`limner.models.packing`."""
+        """On a CPU, add a packed copy of the weights, see :mod:`limner.models.packing`."""
         super().lay_out_weights()
         pack_linear(self.network)
 
     @property
     def drawing_bytes(self) -> int:
-        """Bytes of the weights and of the packed copy of the network that draws."""
+        """Bytes of the weights and of the packed copy of the network's."""
         return self.nbytes + packed_bytes(self.network)
 
     def text_shapes(self, request: SampleRequest) -> list[Hashable]:
-        """Of each picture the tokens of its text and of its negative one that are used."""
+        """For each picture the numbers of tokens used of its text and of its negative text."""
         texts = [request.text] if request.negative is None else [request.text, request.negative]
         return [
             self._length(*(text[[row]] for text in texts), step=_LENGTHS)
@@ -416,7 +419,7 @@ class FlowModel(TextConditioning, ImageModel):
         ]
 
     def start_rows(self, request: SampleRequest) -> Rows:
-        """Noise, and the embedded conditions: with the words, and without or with negative ones."""
+        """Sample the noise, and embed the conditions: with the text, and without or negative."""
         c, device = self.config, self.null_token.device
         request = request.to(device)
         styles = choose_styles(request, c.styles)
@@ -435,7 +438,7 @@ class FlowModel(TextConditioning, ImageModel):
         noise = image_noise(request.seeds, (c.canvas_channels, c.canvas, c.canvas), device)
         z = c.noise_scale * noise  # (B, C, S, S)
         known, hole = self._known(request, z)
-        # A picture that is changed begins as noisy as its strength says; at 0 it is known.
+        # Image-to-image starts at the noise level of its strength; at 0 the source is returned.
         strength = request.strengths.to(device)
         z = torch.where((strength < 1) & (strength > 0), torch.lerp(known, z, strength), z)
         hole = hole & (strength > 0)
@@ -459,7 +462,7 @@ class FlowModel(TextConditioning, ImageModel):
         )
 
     def _known(self, request: SampleRequest, like: Tensor) -> tuple[Tensor, Tensor]:
-        """What is known of the canvas ``(B, C, S, S)``, and where it is not ``(B, 1, S, S)``."""
+        """The known canvas ``(B, C, S, S)``, and the mask of its hole ``(B, 1, S, S)``."""
         c, known = self.config, request.known
         if known is None:
             return torch.zeros_like(like), torch.ones_like(like[:, :1], dtype=torch.bool)
@@ -470,7 +473,7 @@ class FlowModel(TextConditioning, ImageModel):
         return (latents - self.latent_mean) / self.latent_scale, known.cells(c.canvas, reach=1)
 
     def _schedules(self, settings: Sequence[Settings], hole: Tensor) -> list[Solver]:
-        """The network evaluations that each picture takes, more where some of it is known."""
+        """The sequence of network evaluations of each picture, which is longer for inpainting."""
         inpainted = (~hole).flatten(1).any(1).tolist()
         found = []
         for each, inpaints in zip(settings, inpainted, strict=True):
@@ -485,12 +488,12 @@ class FlowModel(TextConditioning, ImageModel):
         return found
 
     def predicting_evaluations(self, settings: Settings) -> int | None:
-        """Of the solver: each velocity points at a clean picture."""
+        """Those of the solver: each predicts a clean picture."""
         whole = torch.ones(1, 1, 1, 1, dtype=torch.bool)
         return len(self._schedules([settings], whole)[0])
 
     def shapes(self, rows: Rows) -> list[Hashable]:
-        """Of each row the tokens of its condition, and whether it is guided now."""
+        """For each row the number of tokens of its condition, and whether it is guided now."""
         lengths = rows.state["length"].tolist()
         now = zip(self._evaluations(rows), self._scales(rows), lengths, strict=True)
         return [(length, self._is_guided(scale, e.time)) for e, scale, length in now]
@@ -504,7 +507,7 @@ class FlowModel(TextConditioning, ImageModel):
         return [default if s.guidance is None else s.guidance for s in rows.settings]
 
     def _evaluations(self, rows: Rows) -> list[SolverStage]:
-        """The evaluation that comes next of each row; of a finished row its last."""
+        """The next evaluation of each row; the last one for finished rows."""
         schedules = self._schedules(rows.settings, rows.state["hole"])
         return [
             schedule[min(done, len(schedule) - 1)]
@@ -512,7 +515,7 @@ class FlowModel(TextConditioning, ImageModel):
         ]
 
     def _noised(self, rows: Rows, evaluations: list[SolverStage]) -> Tensor:
-        """The canvases where their velocity is evaluated, ``(B, C, S, S)``."""
+        """The points at which to evaluate the velocity, ``(B, C, S, S)``."""
         z, scale = rows.state["z"], self.config.noise_scale
         if all(each.noised_from is None for each in evaluations):
             return z
@@ -527,14 +530,14 @@ class FlowModel(TextConditioning, ImageModel):
         return torch.stack(found)
 
     def evaluate(self, rows: Rows) -> Rows:
-        """One evaluation of dz/dt = v(z, t), whatever time, step or guidance each row is at.
+        """One evaluation of dz/dt = v(z, t); rows may differ in time, step and guidance.
 
         Guided rows are evaluated with and without their condition in one pass of twice the rows.
         """
         state, evaluations, scales = rows.state, self._evaluations(rows), self._scales(rows)
         z, count, length = self._noised(rows, evaluations), len(rows), int(state["length"][0])
         guides = self._is_guided(scales[0], evaluations[0].time)
-        # the conditional rows first, then the free ones
+        # the conditional rows first, then the unconditional ones
         parts = [0, 1] if guides else [0]
         tokens, mask, vector = (
             torch.cat([state[name][:, part] for part in parts])
@@ -548,7 +551,7 @@ class FlowModel(TextConditioning, ImageModel):
         velocity = velocity_from_x(clean, seen, rest.repeat(len(parts), 1, 1, 1))
         if guides:
             velocity = guided(velocity[:count], velocity[count:], scales)
-        # What is known stays on its straight path, whatever the network says.
+        # Known pixels stay on their straight path.
         known = velocity_from_x(state["known"], z, rest)
         velocity = torch.where(state["hole"], velocity, known)
         moved = solver_step(SolverState(z, state["base"], state["slope"]), velocity, evaluations)
@@ -558,8 +561,8 @@ class FlowModel(TextConditioning, ImageModel):
     def token_maps(self, request: SampleRequest, images: Tensor) -> Tensor:
         """Projected attention outputs, summed over blocks and times; cells are the patches.
 
-        The network sees the pictures on the straight paths from the noise of their seeds, as when
-        it draws them.
+        The network's inputs are points on the straight paths from the noise of the seeds to the
+        pictures, as in sampling.
         """
         c, device = self.config, self.null_token.device
         request, images = request.to(device), images.to(device)
@@ -587,10 +590,10 @@ class FlowModel(TextConditioning, ImageModel):
     def word_information(
         self, request: SampleRequest, others: TextFeatures, images: Tensor
     ) -> Tensor:
-        """How much smaller the error of the clean picture is, |x - x-hat|^2, by the text.
+        """How much the text reduces the error of the clean picture, |x - x-hat|^2.
 
-        Summed over some times, noises and their opposites (antithetic pairs, whose errors cancel in
-        part), and averaged over about a patch, the least that the network tells apart. It is the
+        Summed over several times and antithetic pairs of noises, and averaged over about a patch,
+        the resolution of the network. It is the
         integrand of the pointwise information of text and picture (Kong et al. 2024, "Interpretable
         diffusion via information decomposition", eq. 9).
         """
@@ -615,11 +618,11 @@ class FlowModel(TextConditioning, ImageModel):
         return F.avg_pool2d(found, side, 1, side // 2, count_include_pad=False)
 
     def _of_pictures(self, images: Tensor) -> Tensor:
-        """The canvas of pictures ``(B, 3, H, W)``, which may have colours that it has not."""
+        """The canvas of pictures ``(B, 3, H, W)``, converted to grey for a grey model."""
         if self.config.latents is None:
             return images.mean(1, keepdim=True) if self.config.channels == 1 else images
         return (self.autoencoder.encode(images).float() - self.latent_mean) / self.latent_scale
 
     def show(self, rows: Rows) -> Tensor:
-        """The clean pictures that the velocities point at; the last lands on its own."""
+        """The clean pictures predicted by the last velocities; the samples once finished."""
         return self._picture(rows.state["x"])

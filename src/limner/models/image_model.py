@@ -1,7 +1,7 @@
-"""Families that draw: a drawing is rows, advanced by one network evaluation at a time.
+"""Families that generate images: sampling as a batch of rows, one network evaluation at a time.
 
-What every family shares of it is here: requests are checked, rows are evaluated in tiles of a fixed
-shape, and what is known of the pictures is shown on the way.
+This is what all families share: checking requests, evaluating rows in tiles of a fixed shape, and
+previews.
 """
 
 from __future__ import annotations
@@ -28,38 +28,38 @@ _TILES_AT_ONCE = 4
 
 
 class ImageModel(Model):
-    """A family that draws pictures, some network evaluations after another.
+    """Base class of families that generate images.
 
-    A subclass gives :meth:`start_rows`, :meth:`evaluate` and :meth:`show`, which always get exactly
-    :attr:`tile` rows whose tensors have equal shapes (:meth:`text_shapes`, :meth:`shapes`), and
-    whose rows must not depend on each other. Then a picture has the same bits whatever is drawn
-    beside it. Everybody else calls :meth:`begin`, :meth:`advance`, :meth:`preview` and
-    :meth:`sample`, which take any number of rows.
+    A subclass implements :meth:`start_rows`, :meth:`evaluate` and :meth:`show`. These are always
+    called with exactly :attr:`tile` rows whose tensors have equal shapes (:meth:`text_shapes`,
+    :meth:`shapes`), and no row may depend on another one; a picture is then bit-identical in every
+    batch. Callers use :meth:`begin`, :meth:`advance`, :meth:`preview` and :meth:`sample`, which
+    take any number of rows.
     """
 
     informs: ClassVar[bool] = True
-    """Whether it has :meth:`word_information` and its :meth:`token_maps` are of attention; else
-    they are of gradients."""
+    """Whether it implements :meth:`word_information`, and its :meth:`token_maps` are attention maps
+    rather than gradients."""
 
     @property
     def draws_training_pictures(self) -> bool:
-        """Whether it draws what single training pictures show, so that two seeds may draw the same.
+        """Whether it reproduces single training pictures, so that two seeds may give the same one.
 
-        Then a thing is drawn in the styles alone that training pictures of it have.
+        A thing is then available only in the styles in which there are training pictures of it.
         """
         return False
 
     def drawn_styles(self, text: TextFeatures, styles: Sequence[int]) -> list[int]:
-        """The style that each of B texts is drawn in, asked for in some style; -1 for any.
+        """The style in which each of B texts is drawn, given the style asked for; -1 for any.
 
-        Another only where the model :attr:`draws_training_pictures` and has none in that style.
+        They differ only if the model :attr:`draws_training_pictures` and has none in that style.
         """
         return list(styles)
 
     def examples(self, style: int, count: int) -> Tensor:
         """At most ``count`` training pictures of a style, ``(N, 3, S, S)`` in [-1, 1].
 
-        None where the model does not keep them.
+        None if the model does not keep them.
         """
         return torch.zeros(0, 3, self.config.size, self.config.size)
 
@@ -68,26 +68,27 @@ class ImageModel(Model):
 
         Args:
             text: features of one text.
-            most: pictures at most.
+            most: maximal number of pictures.
 
         Returns:
-            ``(N, 3, S, S)`` in [-1, 1], and N numbers; none where the model keeps no pictures.
+            ``(N, 3, S, S)`` in [-1, 1], and N indices; empty if the model keeps no pictures.
         """
         return torch.zeros(0, 3, self.config.size, self.config.size), []
 
     def preference_losses(
         self, better: Batch, worse: Batch, reference: Model, group: str
     ) -> dict[str, Tensor]:
-        """Named, unweighted losses of B pictures that are liked, and for each one that is not.
+        """Named, unweighted losses of B preferred pictures, each paired with a rejected one.
 
-        Unless a family has an error of single pictures to compare, these are its own losses of the
-        liked ones. As those come the more often the more they are liked, that is reward-weighted
-        regression (Peters and Schaal 2007; of pictures: Lee et al. 2023, arXiv:2302.12192, eq. 2).
+        By default, for families without an error per picture, these are the usual losses on the
+        preferred pictures. As pictures with more votes are sampled more often, that is
+        reward-weighted regression (Peters and Schaal 2007; of pictures: Lee et al. 2023,
+        arXiv:2302.12192, eq. 2).
 
         Args:
-            better: the liked ones.
-            worse: the others.
-            reference: this model before it learned from votes, without gradients.
+            better: the preferred pictures.
+            worse: the rejected pictures.
+            reference: the frozen model before preference training.
             group: the optimizer group.
         """
         return {f"liked_{name}": loss for name, loss in self.losses(better, group).items()}
@@ -99,7 +100,7 @@ class ImageModel(Model):
 
     @cached_property
     def _some_weight(self) -> nn.Parameter:
-        """One that says where the model is; looking for it takes time."""
+        """A parameter, for device and dtype; cached, because looking one up takes time."""
         return next(self.parameters())
 
     @property
@@ -109,15 +110,15 @@ class ImageModel(Model):
 
     @property
     def tile(self) -> int:
-        """Pictures per call of the network when drawing, 1 or more.
+        """Rows per call of the network during sampling, 1 or more.
 
-        Kernels round differently in batches of different shape, so every call has this many rows,
-        the last repeated where there are fewer. Unless it is set, it is the power of two, at most
-        64, by which an evaluation uses each weight often enough (:attr:`positions` times a picture)
-        to hide the time of reading it from memory: about 8 times on a CPU, by measurement. No
-        larger, as a single picture costs as much as a full tile. On a GPU it is 8192 times and at
-        most 256, by estimate: what 64 pictures of a small flow take there is nearly all launches
-        of kernels, which are as many for more.
+        Kernels round differently for different batch shapes, so every call has this many rows,
+        padded with copies of the last one. The default is the smallest power of two, at most 64,
+        with which an evaluation uses each weight often enough (:attr:`positions` times per picture)
+        to hide the time of reading it from memory: about 8 times on a CPU, as measured. It is not
+        larger, because a single picture costs as much as a full tile. On a GPU it is 8192 times and
+        at most 256, as estimated: 64 pictures of a small flow spend nearly all of their time there
+        on kernel launches, whose number does not grow with the batch.
         """
         chosen = self.__dict__.get("_tile")
         if chosen is not None:
@@ -135,61 +136,61 @@ class ImageModel(Model):
 
     @property
     def most_together(self) -> int:
-        """Tiles in one network evaluation, at most, where each has the bits that it has alone.
+        """Maximal number of tiles per network evaluation, if that does not change their bits.
 
-        That is found out whenever so many of a shape are evaluated for the first time, by
-        evaluating them alone, too; where they differ they never are again.
+        Whenever a number of tiles of some shape is evaluated for the first time, they are also
+        evaluated one by one; if the results differ, that number is not used again.
         """
         return 1
 
     def lay_out_weights(self) -> None:
-        """Lay the weights out as they are read fastest: for a model whose weights change no more.
+        """Change the memory layout of the weights for fast inference; not to be trained afterwards.
 
-        Pictures may differ in their last bits from those of the model as it was.
+        Pictures may differ in their last bits from those before.
         """
-        # Else each convolution lays its weights out every time.
+        # Otherwise each convolution converts its weights in every call.
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @property
     def drawing_bytes(self) -> int:
-        """What it takes in memory with weights laid out, without what it remembers."""
+        """Memory in bytes after :meth:`lay_out_weights`, without caches."""
         return self.nbytes
 
     def draws_alike(self, rows: Rows, threads: int) -> bool:
-        """Whether one thread of the CPU gives a tile the same bits as so many do.
+        """Whether a tile has the same bits with one CPU thread as with ``threads``.
 
-        Then tiles are evaluated side by side, a thread each.
+        If so, tiles are evaluated in parallel, with one thread each.
 
         Args:
-            rows: of a tile.
-            threads: that torch uses, 2 or more.
+            rows: a tile.
+            threads: number of threads of torch, at least 2.
         """
         return False
 
-    # -- what a family gives ------------------------------------------------------------------
+    # -- implemented by a family ------------------------------------------------------------------
 
     @abstractmethod
     def start_rows(self, request: SampleRequest) -> Rows:
-        """Rows before their first network evaluation; the words are read here."""
+        """Encode the condition and sample the noise: rows before their first evaluation."""
 
     @abstractmethod
     def evaluate(self, rows: Rows) -> Rows:
-        """The rows after one network evaluation; none of them is finished before."""
+        """The rows after one network evaluation; called only with unfinished rows."""
 
     @abstractmethod
     def show(self, rows: Rows) -> Tensor:
-        """What is known of the pictures, ``(B, 3, H, W)``; of finished rows the pictures."""
+        """The current estimate of the pictures, ``(B, 3, H, W)``; the pictures once finished."""
 
     def token_maps(self, request: SampleRequest, images: Tensor) -> Tensor:
-        """How much each text token adds to each place of pictures, ``(B, L, h, w)`` of at least 0.
+        """Contribution of each text token to each place of pictures, ``(B, L, h, w)`` from 0.
 
         L is the length of the request's token axis; tokens that the model does not read have zeros.
-        Sizes h and w are the family's own.
+        The family chooses h and w.
 
         Args:
-            request: what the pictures are drawn from.
-            images: the pictures, ``(B, 3, S, S)`` in [-1, 1], drawn by the model or by others; a
-                family whose maps are gradients takes its own instead.
+            request: the condition of the pictures.
+            images: the pictures, ``(B, 3, S, S)`` in [-1, 1], of any origin; ignored by families
+                whose maps are gradients, which draw the request's.
 
         Raises:
             CapabilityError: the family has no such maps.
@@ -199,38 +200,38 @@ class ImageModel(Model):
     def word_information(
         self, request: SampleRequest, others: TextFeatures, images: Tensor
     ) -> Tensor:
-        """How much better each place of a picture is predicted by its text than by others.
+        """How much better each place of a picture is predicted from its text than from other texts.
 
         Args:
-            request: what one picture is drawn from.
-            others: features of W texts, such as the same without a word each.
+            request: the condition of one picture.
+            others: features of W other texts, such as the same text without one word each.
             images: the picture, ``(1, 3, S, S)`` in [-1, 1].
 
         Returns:
-            ``(W, h, w)``, below 0 where the other text predicts it better. Sizes h and w and the
-            unit are the family's own.
+            ``(W, h, w)``, negative where the other text predicts it better. The family chooses h,
+            w and the unit.
 
         Raises:
-            CapabilityError: the family predicts no given picture.
+            CapabilityError: the family cannot evaluate a given picture.
         """
         raise self.cannot(Capability.EXPLAIN)
 
     def text_shapes(self, request: SampleRequest) -> list[Hashable]:
-        """Of each picture what the shapes in :meth:`start_rows` depend on."""
+        """For each picture a key that determines the tensor shapes in :meth:`start_rows`."""
         return [None] * len(request)
 
     def shapes(self, rows: Rows) -> list[Hashable]:
-        """Of each row what the shapes in :meth:`evaluate` depend on."""
+        """For each row a key that determines the tensor shapes in :meth:`evaluate`."""
         return [None] * len(rows)
 
-    # -- what everybody calls -----------------------------------------------------------------
+    # -- for callers -----------------------------------------------------------------
 
     def check(self, request: SampleRequest) -> None:
-        """Refuse what this family cannot do, and values that do not fit the model.
+        """Check that this family supports a request, and that its values fit the model.
 
         Raises:
             CapabilityError: naming the option that was given and the families that take it.
-            UsageError: no pictures asked for, a style the model does not have, or text or picture
+            UsageError: no picture is requested, a style the model does not have, or text or picture
                 features of another width.
         """
         if Capability.GENERATE not in self.capabilities:
@@ -262,7 +263,7 @@ class ImageModel(Model):
                 )
 
     def check_settings(self, settings: Settings) -> None:
-        """Refuse options that this family does not take, and values that do not fit the model.
+        """Check that this family supports the options, and that their values fit the model.
 
         Raises:
             CapabilityError: naming the option that was given and the families that take it.
@@ -290,13 +291,13 @@ class ImageModel(Model):
 
     @torch.inference_mode()
     def begin(self, request: SampleRequest) -> Rows:
-        """B pictures before their first network evaluation; :meth:`check` may refuse them."""
+        """Rows before their first network evaluation; raises as :meth:`check` does."""
         self.check(request)
         return self._tiled(self.text_shapes(request), lambda part: self.start_rows(request[part]))
 
     @torch.inference_mode()
     def advance(self, rows: Rows) -> Rows:
-        """The rows after one network evaluation of each that is not finished; order kept."""
+        """The rows after one network evaluation of each unfinished one, in the same order."""
         active = [row for row, finished in enumerate(rows.finished.tolist()) if not finished]
         shapes = self.shapes(rows)
         if len(active) == len(rows) == self.tile and len(set(shapes)) == 1:
@@ -313,7 +314,7 @@ class ImageModel(Model):
         return _in_order([rows[ended], moved], [*ended, *active]) if ended else moved
 
     def _evaluated(self, rows: Rows, shape: Hashable) -> Rows:
-        """The rows of some tiles after one network evaluation, see :attr:`most_together`."""
+        """Evaluate tiles together if :attr:`most_together` allows it, else one by one."""
         if len(rows) == self.tile:
             return self.evaluate(rows)
         known: dict[Hashable, bool] = self.__dict__.setdefault("_together", {})
@@ -330,7 +331,7 @@ class ImageModel(Model):
     def _tiled(
         self, keys: Sequence[Hashable], work: Callable[[list[int]], Rows], most: int = 1
     ) -> Rows:
-        """What ``work`` makes of tiles of rows with equal keys, in the order of the keys."""
+        """Apply ``work`` to tiles of rows with equal keys; results in the order of the keys."""
         parts: list[Rows] = []
         order: list[int] = []
         for part, own in tiles(keys, self.tile, most):
@@ -340,17 +341,19 @@ class ImageModel(Model):
         return _in_order(parts, order)
 
     def predicting_evaluations(self, settings: Settings) -> int | None:
-        """How many network evaluations a picture takes, each of which predicts the finished one.
+        """Number of network evaluations per picture, if each predicts the finished picture.
 
-        None of a model whose previews are no such predictions: it draws at once, or part by part.
+        None for models whose previews are no predictions of the whole: one-shot ones, and those
+        that generate a picture part by part.
         """
         return None
 
     @torch.inference_mode()
     def preview(self, rows: Rows) -> Tensor:
-        """What the network predicts on the way, ``(B, 3, H, W)`` float32 in [-1, 1].
+        """Preview of unfinished pictures, ``(B, 3, H, W)`` float32 in [-1, 1].
 
-        Of finished rows these are the pictures; before the first network evaluation all is grey.
+        The network's current prediction; grey before the first evaluation, and the pictures
+        themselves once they are finished.
         """
         parts = [
             self.show(rows[index])[: len(own)] for index, own in tiles([0] * len(rows), self.tile)
@@ -359,7 +362,7 @@ class ImageModel(Model):
 
     @torch.inference_mode()
     def sample(self, request: SampleRequest) -> Tensor:
-        """Draw B pictures, ``(B, 3, H, W)`` float32 in [-1, 1]; :meth:`check` may refuse them."""
+        """Sample B pictures, ``(B, 3, H, W)`` float32 in [-1, 1]; raises as :meth:`check` does."""
         self.check(request)
         found: dict[int, Tensor] = {}
         size = self.tile
@@ -377,7 +380,7 @@ class ImageModel(Model):
 
 
 def _in_order(parts: Sequence[Rows], order: Sequence[int]) -> Rows:
-    """The rows of all parts, where row i of them belongs at place ``order[i]``."""
+    """Concatenate rows and reorder them: row i of the parts goes to place ``order[i]``."""
     rows = Rows.join(parts)
     if list(order) == list(range(len(order))):
         return rows
@@ -391,10 +394,10 @@ def image_noise(
     device: torch.device | str = "cpu",
     stream: int = 0,
 ) -> Tensor:
-    """Standard normal noise that belongs to the image: ``(B, *shape)`` float32.
+    """Standard normal noise that does not depend on the batch: ``(B, *shape)`` float32.
 
-    Row i depends on ``seeds[i]`` and ``stream`` alone, and is drawn on the CPU so that every
-    device sees the same bits.
+    Row i depends only on ``seeds[i]`` and ``stream``. It is generated on the CPU, so that it has
+    the same bits on every device.
     """
     rows = []
     for seed in seeds:
@@ -404,5 +407,5 @@ def image_noise(
 
 
 def generators() -> dict[str, type[ImageModel]]:
-    """The families that draw, by name."""
+    """The families that generate images, by name."""
     return {name: kind for name, kind in families().items() if issubclass(kind, ImageModel)}

@@ -1,4 +1,4 @@
-"""Families that draw with one network evaluation, and inpaint with many."""
+"""Families that generate a picture in one network evaluation, and inpaint in many."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from limner.threads import side_by_side
 
 
 class OneShotModel(ImageModel):
-    """A family that draws with one network evaluation, and inpaints with many."""
+    """A family that generates a picture in one network evaluation, and inpaints in many."""
 
     informs = False
     search_steps: ClassVar[int] = 100
-    """Network evaluations in which a picture is inpainted, see
+    """Number of network evaluations of inpainting, see
     :mod:`limner.models.latent_search`."""
 
     @abstractmethod
     def latents(self, request: SampleRequest) -> Tensor:
-        """What the network draws each picture from, ``(B, ...)``: the words, style and noise."""
+        """The latents of each picture, ``(B, ...)``, from text, style and noise."""
 
     @abstractmethod
     def decode(self, latents: Tensor) -> Tensor:
-        """Pictures ``(B, 3, S, S)``, unbounded, of what :meth:`latents` gives."""
+        """Decode latents to pictures ``(B, 3, S, S)``, which are not clamped."""
 
     def finished(self, images: Tensor) -> Tensor:
         """Decoded pictures ``(B, 3, S, S)`` as they are shown; no gradients pass.
@@ -47,7 +47,7 @@ class OneShotModel(ImageModel):
         return self.finished(self.decode(latents))
 
     def token_maps(self, request: SampleRequest, images: Tensor) -> Tensor:
-        """Gradient times input of each token at each pixel of what the request draws."""
+        """Gradient times input of each token at each pixel of the request's pictures."""
         request = request.to(self._device)
 
         def draw(tokens: Tensor) -> Tensor:
@@ -58,34 +58,34 @@ class OneShotModel(ImageModel):
             return gradient_maps(draw, request.text.tokens.clone())
 
     def search_start(self, request: SampleRequest) -> dict[str, Tensor]:
-        """Where the search for B latents begins, ``code (B, ...)``, and what else they depend on.
+        """Start of the search for B latents: ``code (B, ...)``, and the state they also depend on.
 
-        The coordinates of the code are independent, of mean 0 and variance 1, if no pixel is known.
-        For a family that can inpaint.
+        A priori, the coordinates of the code are independent with mean 0 and variance 1. For
+        families that can inpaint.
         """
         raise self.cannot(Capability.INPAINT)
 
     def searched_latents(self, code: Tensor, state: dict[str, Tensor]) -> Tensor:
-        """The latents of coordinates, ``(B, ...)`` each; differentiable.
+        """Map a code to latents, ``(B, ...)`` each; differentiable.
 
         Args:
-            code: coordinates.
-            state: of :meth:`search_start`.
+            code: the code.
+            state: the state from :meth:`search_start`.
         """
         raise self.cannot(Capability.INPAINT)
 
     def text_shapes(self, request: SampleRequest) -> list[Hashable]:
-        """Whether each is made by changing a picture."""
+        """Whether each picture is made by image-to-image."""
         return list(request.restyled)
 
     def shapes(self, rows: Rows) -> list[Hashable]:
-        """Whether they are searched, and the side of what is known of their pictures."""
+        """Whether latents are searched for, and the side of the known pixels."""
         return [("code" in rows.state, rows.state["picture"].shape[-1])] * len(rows)
 
     def start_rows(self, request: SampleRequest) -> Rows:
-        """The latents, and grey pictures; of pictures to be inpainted the beginning of a search.
+        """The latents, and grey pictures; for inpainting, the start of a search.
 
-        So of pictures to be changed, where the family cannot encode them.
+        Also for image-to-image, if the family cannot encode pictures.
         """
         latents = None
         if request.known is not None:
@@ -93,20 +93,20 @@ class OneShotModel(ImageModel):
             if latents is None:
                 return self._start_search(request, request.known.to(self._device))
         latents = self.latents(request) if latents is None else latents
-        grey = latents.new_zeros(len(request), 3, 1, 1)  # of every pixel, until there are others
+        grey = latents.new_zeros(len(request), 3, 1, 1)  # one grey pixel, broadcast
         return Rows.begun(request, [1] * len(request), {"latents": latents, "picture": grey})
 
     def changed_latents(self, request: SampleRequest) -> Tensor | None:
-        """The latents of pictures, moved by their strengths to those that the words draw.
+        """Latents of image-to-image: interpolated from the source's to the text's by the strength.
 
-        None where the family has to search for them.
+        None if the family cannot encode pictures, so that they must be searched for.
         """
         return None
 
     def _start_search(self, request: SampleRequest, known: KnownPixels) -> Rows:
         state = self.search_start(request)
         noise = image_noise(request.seeds, tuple(state["code"].shape[1:]), self._device)
-        changed = request.restyled[0]  # as all rows of a tile
+        changed = request.restyled[0]  # the same for all rows of a tile
         state |= latent_search.start(state["code"], request.to(self._device).seen)
         state |= {
             "images": known.images, "hole": known.hole & (not changed), "noise": noise,
@@ -118,19 +118,19 @@ class OneShotModel(ImageModel):
     def interpolate(
         self, first: SampleRequest, second: SampleRequest, shares: Sequence[float]
     ) -> Tensor:
-        """Pictures on the straight way between the latents of one request and another.
+        """Interpolate linearly between the latents of two requests.
 
         Args:
-            first: B pictures.
-            second: B others.
-            shares: S numbers in [0, 1], how much of the second.
+            first: requests of B pictures.
+            second: the same for the other end.
+            shares: S weights of the second in [0, 1].
 
         Returns:
             ``(B, S, 3, H, W)`` in [-1, 1].
 
         Raises:
             UsageError: a request does not fit the model.
-            CapabilityError: a request asks for what the family cannot do.
+            CapabilityError: the family does not support an option of a request.
         """
         for request in (first, second):
             self.check(request)
@@ -142,23 +142,23 @@ class OneShotModel(ImageModel):
         return pictures.view(len(first), len(shares), *pictures.shape[1:])
 
     def remember_pictures(self, most_bytes: int) -> None:
-        """Decode latents once that come again: for a model whose weights change no more.
+        """Cache decoded pictures by their latents; the weights must not change afterwards.
 
-        It saves time where a model :attr:`draws_training_pictures`, and changes no bits; only where
-        the :attr:`tile` is one.
+        Saves time if a model :attr:`draws_training_pictures` and its :attr:`tile` is one; has no
+        effect otherwise, and none on the bits.
 
         Args:
-            most_bytes: of the pictures that are kept, ``12 S^2`` each; the last ones used stay.
+            most_bytes: size of the cache, ``12 S^2`` per picture; least recently used ones go.
         """
         self.__dict__["_pictures"] = RecentlyUsed[bytes, Tensor](most_bytes, lambda x: x.nbytes)
 
     def evaluate(self, rows: Rows) -> Rows:
-        """The pictures, or those that a step of the search leads to."""
+        """Decode the latents, or make a step of the search."""
         if "code" in rows.state:
             return self._searched(rows)
         latents = rows.state["latents"]
         kept: RecentlyUsed[bytes, Tensor] | None = self.__dict__.get("_pictures")
-        # a GPU decodes sooner than the CPU has asked which latents these are
+        # on a GPU decoding is faster than looking up the cache
         if kept is None or len(latents) > 1 or latents.device.type != "cpu":
             return rows.stepped(picture=self.render(latents))
         key = latents.cpu().numpy().tobytes()
@@ -169,7 +169,7 @@ class OneShotModel(ImageModel):
         return rows.stepped(picture=picture)
 
     def _searched(self, rows: Rows) -> Rows:
-        with torch.inference_mode(False):  # whose tensors autograd does not take
+        with torch.inference_mode(False):  # autograd needs tensors made outside of it
             state = {name: value.clone() for name, value in rows.state.items()}
 
         def decode(code: Tensor) -> Tensor:
@@ -179,7 +179,7 @@ class OneShotModel(ImageModel):
         last = (rows.done + 1 == rows.total).to(self._device)
         if bool(last.any()):
             found, moved = new["picture"], last & (state["strength"] > 0)
-            if bool(moved.any()):  # on from the picture, to what the seed draws
+            if bool(moved.any()):  # from the source towards the sample of the seed
                 code = latent_search.towards(new["best"], state["noise"], state["strength"])
                 found = torch.where(moved.view(-1, 1, 1, 1), decode(code), found)
             new["picture"] = torch.where(
@@ -193,7 +193,7 @@ class OneShotModel(ImageModel):
 
     @torch.inference_mode()
     def draws_alike(self, rows: Rows, threads: int) -> bool:
-        """By a picture that is drawn twice, once for each tile size and number of threads."""
+        """Tested by drawing a picture twice, once per tile size and number of threads."""
         if "code" in rows.state or rows.state["latents"].device.type != "cpu":
             return False
         known: dict[tuple[int, int], bool] = self.__dict__.setdefault("_alike", {})

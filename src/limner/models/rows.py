@@ -1,7 +1,8 @@
-"""A drawing as a state of rows: what is asked for, how far it is, and how rows share work.
+"""The state of sampling: requests, rows, and tiles of rows.
 
 Every picture of a batch is a row with its own seed, settings, state and progress, so that rows that
-began at different times can be joined, split and dropped between any two network evaluations.
+began at different times can be concatenated, indexed and dropped between any two network
+evaluations.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ _V = TypeVar("_V")
 
 @dataclass(frozen=True)
 class KnownPixels:
-    """B pictures that others are made of: by inpainting, or changed as far as a strength says.
+    """B source pictures of inpainting or image-to-image.
 
     Attributes:
-        images: ``(B, 3, S, S)`` float32 in [-1, 1]; those in the hole count for nothing, but where
+        images: ``(B, 3, S, S)`` float32 in [-1, 1]; pixels in the hole are ignored unless
             :attr:`~limner.models.settings.Settings.strength` is given.
-        hole: ``(B, 1, S, S)`` bool, true where something is to be drawn; everywhere where the
-            picture is to be changed as a whole.
+        hole: ``(B, 1, S, S)`` bool, true where pixels are generated; true everywhere for
+            image-to-image.
     """
 
     images: Tensor
@@ -36,23 +37,23 @@ class KnownPixels:
 
     @classmethod
     def join(cls, parts: Sequence[KnownPixels]) -> KnownPixels:
-        """Those of several, in order."""
+        """Concatenate."""
         return cls(torch.cat([p.images for p in parts]), torch.cat([p.hole for p in parts]))
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __getitem__(self, index: Sequence[int]) -> KnownPixels:
-        """Those of some of the pictures."""
+        """Select some of the pictures."""
         return KnownPixels(self.images[index], self.hole[index])
 
     def to(self, device: torch.device | str) -> KnownPixels:
-        """The same on another device."""
+        """Move to a device."""
         return KnownPixels(self.images.to(device), self.hole.to(device))
 
     @classmethod
     def whole(cls, images: Tensor) -> KnownPixels:
-        """Pictures ``(B, 3, S, S)`` that are to be changed as a whole."""
+        """Source pictures ``(B, 3, S, S)`` of image-to-image."""
         return cls(images, torch.ones_like(images[:, :1], dtype=torch.bool))
 
     @property
@@ -64,11 +65,11 @@ class KnownPixels:
         return torch.where(self.hole, mean, self.images)
 
     def cells(self, grid: int, reach: int = 0) -> Tensor:
-        """Which cells of a grid over the picture hold some of the hole, ``(B, 1, G, G)`` bool.
+        """Which cells of a grid over the picture overlap the hole, ``(B, 1, G, G)`` bool.
 
         Args:
             grid: G, a divisor of S.
-            reach: cells around those that count as well.
+            reach: number of cells by which the result is dilated.
         """
         found = nn.functional.adaptive_max_pool2d(self.hole.float(), grid)
         return nn.functional.max_pool2d(found, 2 * reach + 1, 1, reach) > 0
@@ -76,17 +77,17 @@ class KnownPixels:
 
 @dataclass(frozen=True)
 class SampleRequest:
-    """What B pictures are drawn from.
+    """The inputs of B pictures.
 
     Attributes:
         text: features of B prompts.
-        seeds: B integers in [0, 2**63); picture i depends on row i of everything alone.
-        settings: of each picture, or one for all; None for the model's defaults.
-        negative: features of B negative prompts, or None where no picture has one.
-        picture: features of B reference pictures, or None where no picture has one.
-        known: B pictures that are inpainted, or changed where the settings have a strength: at 0
-            they come back as the model reconstructs them, at 1 they are drawn as without them. None
-            to draw new pictures.
+        seeds: B integers in [0, 2**63); picture i depends only on row i of each input.
+        settings: one per picture, or one for all; None for the model's defaults.
+        negative: features of B negative prompts; None if no picture has one.
+        picture: features of B reference pictures; None if no picture has one.
+        known: B source pictures. They are inpainted, or changed if the settings have a strength:
+            0 gives the model's reconstruction, 1 a picture that does not depend on the source. None
+            for text-to-image.
     """
 
     text: TextFeatures
@@ -106,7 +107,7 @@ class SampleRequest:
         return len(self.seeds)
 
     def __getitem__(self, index: Sequence[int]) -> SampleRequest:
-        """What some of the pictures are drawn from."""
+        """Select the inputs of some of the pictures."""
         index = list(index)
         return SampleRequest(
             self.text[index],
@@ -125,29 +126,29 @@ class SampleRequest:
         return self.settings
 
     def values(self, option: str, default: _V) -> list[_V]:
-        """An option's value for each picture, the default where none is given."""
+        """The value of an option for each picture, by default the model's."""
         given = [getattr(settings, option) for settings in self.rows]
         return [default if value is None else value for value in given]
 
     @property
     def restyled(self) -> list[bool]:
-        """Whether each picture is made by changing one."""
+        """Whether each picture is made by image-to-image."""
         return [self.known is not None and each.strength is not None for each in self.rows]
 
     @property
     def strengths(self) -> Tensor:
-        """How far each is changed, ``(B, 1, 1, 1)`` float32: 1 where nothing else is said."""
+        """Strength of each picture, ``(B, 1, 1, 1)`` float32; 1 by default."""
         return torch.tensor(self.values("strength", 1.0)).view(-1, 1, 1, 1)
 
     @property
     def seen(self) -> Tensor:
-        """What is seen of the pictures, ``(B, 3, S, S)``: the hole, too, where they are changed."""
+        """The sources, with their mean colour in the hole of inpainted ones, ``(B, 3, S, S)``."""
         assert self.known is not None
         whole = torch.tensor(self.restyled, device=self.known.hole.device).view(-1, 1, 1, 1)
         return torch.where(whole, self.known.images, self.known.filled)
 
     def to(self, device: torch.device | str) -> SampleRequest:
-        """The same with the features on another device."""
+        """Move the features to a device."""
         return replace(
             self,
             text=self.text.to(device),
@@ -159,19 +160,19 @@ class SampleRequest:
 
 @dataclass(frozen=True)
 class Rows:
-    """A drawing in progress: B pictures, each with its own seed, settings, state and progress.
+    """The state of sampling of B pictures, each with its own seed, settings and progress.
 
-    Rows are values: what changes them gives new ones. A family may reuse the memory of rows that
-    it advances, so continue with the rows that :meth:`limner.models.image_model.ImageModel.advance`
+    Rows are immutable; all methods return new ones. A family may reuse the memory of rows that
+    it advances, so continue with those that :meth:`limner.models.image_model.ImageModel.advance`
     returns.
 
     Attributes:
         seeds: B integers.
         settings: B settings.
-        done: ``(B,)`` int64 on the CPU, network evaluations made.
-        total: ``(B,)`` int64 on the CPU, network evaluations until the picture is finished.
+        done: ``(B,)`` int64 on the CPU, number of network evaluations so far.
+        total: ``(B,)`` int64 on the CPU, number of network evaluations of a finished picture.
         state: the family's tensors, each with B rows.
-        held: of each row what is no tensor, where a family has such; empty for none.
+        held: one object per row, for families with state other than tensors; else empty.
     """
 
     seeds: tuple[int, ...]
@@ -185,13 +186,13 @@ class Rows:
     def begun(
         cls, request: SampleRequest, total: Sequence[int], state: Mapping[str, Tensor]
     ) -> Rows:
-        """Rows before the first of the ``total`` network evaluations that each picture needs."""
+        """Rows before the first of ``total`` network evaluations."""
         counts = torch.tensor(list(total), dtype=torch.int64)
         return cls(tuple(request.seeds), tuple(request.rows), counts * 0, counts, state)
 
     @classmethod
     def join(cls, parts: Sequence[Rows]) -> Rows:
-        """The rows of several drawings of one model, in order."""
+        """Concatenate rows of one model."""
         if len(parts) == 1:
             return parts[0]
         return cls(
@@ -207,7 +208,7 @@ class Rows:
         return len(self.seeds)
 
     def __getitem__(self, index: Sequence[int] | Tensor | slice) -> Rows:
-        """Some of the rows, in a new order if need be; a slice, or all of them, share memory."""
+        """Select rows, in any order; slices, and all rows in order, share memory."""
         if isinstance(index, slice):
             kept: Sequence[int] = range(len(self))[index]
         else:
@@ -226,27 +227,27 @@ class Rows:
 
     @property
     def finished(self) -> Tensor:
-        """Which pictures need no further network evaluation, ``(B,)`` bool."""
+        """Which rows are finished, ``(B,)`` bool."""
         return self.done >= self.total
 
     def stepped(self, **state: Tensor) -> Rows:
-        """The rows after one more network evaluation, with some of their state new."""
+        """The rows after one more network evaluation, with some tensors of the state replaced."""
         return replace(self, done=self.done + 1, state={**self.state, **state})
 
 
 def tiles(
     keys: Sequence[Hashable], size: int, most: int = 1
 ) -> Iterator[tuple[list[int], list[int]]]:
-    """Groups of exactly ``size`` rows with equal keys, so that rounding depends on no neighbour.
+    """Group rows with equal keys into tiles of exactly ``size`` rows.
 
     Args:
-        keys: one a row; what the shape of a row's tensors depends on.
-        size: of a tile.
-        most: tiles at once; a power of two of them comes, so that there are few shapes.
+        keys: one per row; determines the shapes of its tensors.
+        size: rows of a tile.
+        most: maximal number of tiles per group; groups have a power of two of them, so that there
+            are few different shapes.
 
     Yields:
-        The rows of a tile, or of several, the last repeated to fill them, and without that
-        repetition.
+        The indices of a group's rows, padded with the last one; and the same without padding.
     """
     groups: dict[Hashable, list[int]] = {}
     for row, key in enumerate(keys):

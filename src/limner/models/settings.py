@@ -19,7 +19,7 @@ from limner.errors import UsageError
 
 
 class Capability(StrEnum):
-    """What a family can be asked to do."""
+    """What a model family can support."""
 
     GENERATE = "generate"
     GUIDANCE = "guidance"
@@ -137,7 +137,7 @@ class Settings(FrozenConfig):
         return tuple(map(int, self.thing_seeds.split(","))) if self.thing_seeds else ()
 
     def __repr_args__(self) -> list[tuple[str | None, Any]]:
-        """What is set alone, so that a notebook shows ``Settings(style='noto')``."""
+        """Only options that are set: ``Settings(style='noto')``."""
         return [*self.given.items()]
 
     def filled(self, defaults: Settings) -> Settings:
@@ -173,7 +173,7 @@ def make_settings(**options: Any) -> Settings:
 
 
 def _refusal(error: ValidationError) -> str:
-    """Which option is refused, and why."""
+    """The message for a refused option."""
     first = error.errors()[0]
     name = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":

@@ -1,13 +1,13 @@
 """One-shot text-conditional variational autoencoder: words -> latent -> picture in one pass.
 
-An autoencoder turns pictures into a small grid of latents and back, and a prior learns which
-latents a text means (Kingma and Welling 2013, arXiv:1312.6114; with a learned prior: Sohn, Lee and
-Yan 2015). The prior is a mixture, so that *fruit* is one fruit or another and not the average of
-all: the seed decides. Learning has three stages, entered by the share of the budget that is spent:
+An autoencoder maps pictures to a small grid of latents and back, and a learned prior models
+p(latents | text) (Kingma and Welling 2013, arXiv:1312.6114; with a learned prior: Sohn, Lee and
+Yan 2015). The prior is a mixture, so that *fruit* gives one fruit or another, depending on the
+seed, and not the average of all. Training has three stages, by the share of the budget spent:
 
-1. *autoencode*: encoder and decoder learn to reproduce pictures from noisy or rounded latents;
-2. *prior*: both are frozen, and the prior learns p(latent | text, style), which is cheap;
-3. *joint*: prior and decoder learn together, words to pixels.
+1. *autoencode*: encoder and decoder are trained to reconstruct from noisy or rounded latents;
+2. *prior*: both are frozen, and the prior p(latent | text, style) is trained, which is cheap;
+3. *joint*: prior and decoder are trained together, from text to pixels.
 """
 
 from __future__ import annotations
@@ -63,11 +63,11 @@ _LEAST_SPREAD = 1e-3
 _SHARPENED = 256, 2
 """Side from which on pictures of a few hundred bytes each are sharpened, and in how many steps."""
 _SEARCH_NOISE = 0.2
-"""Deviation of the seed's noise around the likeliest code, from which a search begins."""
+"""Standard deviation of the seed's noise added to the likeliest code at the start of a search."""
 
 
 class VAEConfig(PooledConfig, AutoencoderConfig):
-    """Shape and schedule of the one-shot family. The defaults make that of recipes/icons-64."""
+    """Configuration of the VAE family. The defaults are those of recipes/icons-64."""
 
     text_noise: float = Field(0.3, ge=0, description="noise on text vectors while learning")
     prior_kind: Literal["network", "exemplars"] = Field(
@@ -170,7 +170,7 @@ class VAEConfig(PooledConfig, AutoencoderConfig):
 
 @register("vae", VAEConfig)
 class VAE(OneShotModel):
-    """Words to picture in one pass; reconstructs, interpolates and bounds likelihoods too."""
+    """Text to image in one pass; also reconstructs, interpolates and bounds likelihoods."""
 
     capabilities = frozenset({
         Capability.GENERATE, Capability.STYLE, Capability.RECONSTRUCT, Capability.REFERENCE,
@@ -198,11 +198,11 @@ class VAE(OneShotModel):
 
     @property
     def draws_training_pictures(self) -> bool:
-        """With a prior of exemplars."""
+        """True with a prior of exemplars."""
         return isinstance(self.prior, ExemplarPrior)
 
     def drawn_styles(self, text: TextFeatures, styles: Sequence[int]) -> list[int]:
-        """With a prior of exemplars, a style that the text has exemplars in."""
+        """With a prior of exemplars, a style in which the text has exemplars."""
         if not isinstance(self.prior, ExemplarPrior):
             return list(styles)
         vectors = text.pooled.to(self._device)
@@ -210,7 +210,7 @@ class VAE(OneShotModel):
 
     @torch.inference_mode()
     def examples(self, style: int, count: int) -> Tensor:
-        """At most ``count`` exemplars of a style as they are drawn, ``(N, 3, S, S)`` in [-1, 1]."""
+        """Decode at most ``count`` exemplars of a style, ``(N, 3, S, S)`` in [-1, 1]."""
         if not isinstance(self.prior, ExemplarPrior):
             return super().examples(style, count)
         latents = self.prior.latents(self.prior.rows_of(style, count))
@@ -230,7 +230,7 @@ class VAE(OneShotModel):
 
     @property
     def colourful_styles(self) -> Tensor | None:
-        """By the looks of the exemplars."""
+        """Computed from the colours of the exemplars."""
         return self.prior.colourful.cpu() if isinstance(self.prior, ExemplarPrior) else None
 
     @property
@@ -243,7 +243,7 @@ class VAE(OneShotModel):
 
     @property
     def optimizer_groups(self) -> dict[str, ParameterGroup]:
-        """One, or with ``adversarial`` the critic as a second."""
+        """The model, and with ``adversarial`` the critic."""
         groups = super().optimizer_groups
         if self.config.adversarial:
             critic = list(self.critic.parameters())
@@ -277,10 +277,10 @@ class VAE(OneShotModel):
                 self.prior.remember(batches, self.autoencoder.encode, fit)
 
     def state_from(self, other: Model) -> dict[str, Tensor]:
-        """The other's state, with room for more exemplars; its decoder is rehearsed from then on.
+        """The other's state, with room for more exemplars.
 
-        Where exemplars are added to those of the other, the decoder also learns to draw those as
-        the other's does (rehearsal: Robins 1995; Li and Hoiem 2016, arXiv:1606.09282, eq. 2).
+        If exemplars are added, the decoder is also trained to decode the old ones as the other
+        model's decoder does (rehearsal: Robins 1995; Li and Hoiem 2016, arXiv:1606.09282, eq. 2).
         """
         state = super().state_from(other)
         if not isinstance(self.prior, ExemplarPrior):
@@ -294,13 +294,13 @@ class VAE(OneShotModel):
         return state | {f"prior.{name}": t for name, t in self.prior.padded_state(own).items()}
 
     def stage(self, progress: float) -> Stage:
-        """Which stage a run is in when ``progress`` of its budget is spent."""
+        """The stage of a run at ``progress`` of its budget."""
         if progress < self.config.autoencode:
             return "autoencode"
         return "prior" if progress < self.config.autoencode + self.config.prior else "joint"
 
     def reads_words(self, progress: float) -> bool:
-        """Whether the stage that learns no words is over."""
+        """Whether the stage without text, *autoencode*, is over."""
         return self.stage(progress) != "autoencode"
 
     # -- learning -----------------------------------------------------------------------------
@@ -335,7 +335,7 @@ class VAE(OneShotModel):
         return losses if drawn is None else losses | self._picture_losses(drawn, batch.images)
 
     def _cropped(self, batch: Batch) -> Batch:
-        """The batch with a random square of each picture, at places of its own generator's."""
+        """The batch with a random crop of each picture, from the batch's generator."""
         side, crop = batch.images.shape[-1], self.config.crop
         if crop is None:
             return batch
@@ -368,7 +368,7 @@ class VAE(OneShotModel):
         return channels.clamp_min(self.config.free_bits).sum() / nats[0].numel()
 
     def _read(self, batch: Batch) -> tuple[dict[str, Tensor], Tensor | None]:
-        """Losses of the prior, and in the joint stage what its nearest component draws."""
+        """Losses of the prior; in the joint stage also the decoded nearest components."""
         if isinstance(self.prior, ExemplarPrior):
             drawn = self.decoder(_like_images(self.prior.own(batch), batch))
             return self._rehearsed(self.prior, batch), drawn
@@ -409,12 +409,12 @@ class VAE(OneShotModel):
         generator: torch.Generator | None = None,
         picture: ImageFeatures | None = None,
     ) -> Mixture | ExemplarMixture:
-        """The latents that B texts leave open in ``(B,)`` int64 styles, -1 where unknown.
+        """The prior p(latents | text) of B texts in ``(B,)`` int64 styles, -1 where unknown.
 
         Args:
             text: features of the texts.
-            styles: of the drawings.
-            generator: of the noise that is added to the text's vectors in training.
+            styles: styles of the pictures.
+            generator: given in training, for the noise that is added to the text's vectors.
             picture: features of reference pictures.
         """
         if isinstance(self.prior, ExemplarPrior):
@@ -422,7 +422,7 @@ class VAE(OneShotModel):
         return self.prior(self.reader(text, styles, generator, picture))  # type: ignore[no-any-return]
 
     def _blurred(self, posterior: Posterior, batch: Batch) -> Tensor:
-        """Latents with the noise or rounding that the decoder is trained with."""
+        """Samples of the posterior, or rounded latents (``fsq``), to train the decoder on."""
         if self.config.bottleneck == "fsq":
             return self.autoencoder.snap(posterior.mean)
         noise = normal_like(posterior.mean, batch.generator)
@@ -434,7 +434,7 @@ class VAE(OneShotModel):
         return mixed / (2 * self.config.latent_noise**2)
 
     def _spread(self, expected: Tensor, deviation: Tensor) -> Tensor:
-        """E over the posterior of -log N(latent; component, deviation^2), its constant left out."""
+        """E over the posterior of -log N(latent; component, deviation^2), without its constant."""
         return (expected / (2 * deviation.square()) + deviation.log()).mean()
 
     def _picture_losses(self, drawn: Tensor, real: Tensor) -> dict[str, Tensor]:
@@ -446,7 +446,7 @@ class VAE(OneShotModel):
         return losses
 
     def _critic_loss(self, batch: Batch, stage: Stage) -> Tensor:
-        """Zero in the prior stage, which draws no pictures."""
+        """The critic's loss; zero in the prior stage, which decodes no pictures."""
         if stage == "prior":
             return torch.stack([p.sum() for p in self.critic.parameters()]).sum() * 0
         with torch.no_grad():
@@ -466,7 +466,7 @@ class VAE(OneShotModel):
 
     @torch.no_grad()
     def figures(self, batch: Batch) -> dict[str, Tensor]:
-        """How well pictures are reconstructed: ``psnr`` in dB, ``ssim``, and use of the codes."""
+        """Reconstruction: ``psnr`` in dB, ``ssim``, and the use of the codebook."""
         drawn = self.reconstruct(batch.images)
         found = {"psnr": psnr(drawn, batch.images).mean()}
         if self.config.size >= 11:
@@ -484,17 +484,17 @@ class VAE(OneShotModel):
         return mean + spread * noise
 
     def changed_latents(self, request: SampleRequest) -> Tensor:
-        """The encoder's latents ``(B, C, G, G)``, moved straight to those that the words draw."""
+        """The encoder's latents ``(B, C, G, G)``, interpolated linearly to those of the text."""
         own = self.autoencoder.encode(request.to(self._device).seen).float()
         share = request.strengths.to(own)
         return torch.where(share == 0, own, torch.lerp(own, self.latents(request), share))
 
     def search_start(self, request: SampleRequest) -> dict[str, Tensor]:
-        """The likeliest latents, where those around the hole are what the encoder sees of them.
+        """The likeliest latents, with those around the hole replaced by the encoder's.
 
-        Their coordinates are how far they are from what the text means, in its deviations; with
-        exemplars those on the principal axes of all of them, whatever the text. Each seed begins
-        elsewhere beside them.
+        The code is their difference from the mean of the text's component, in its standard
+        deviations; with exemplars, the coordinates on the principal axes of all exemplars. Each
+        seed adds noise to the start.
         """
         assert request.known is not None
         known = request.known.to(self._device)
@@ -513,13 +513,13 @@ class VAE(OneShotModel):
         return {"code": code + _SEARCH_NOISE * noise, **state}
 
     def searched_latents(self, code: Tensor, state: dict[str, Tensor]) -> Tensor:
-        """The latents ``(B, C, G, G)`` of such coordinates."""
+        """The latents ``(B, C, G, G)`` of a code."""
         if isinstance(self.prior, ExemplarPrior):
             return self.prior.code.vectors(code).view(-1, *self.prior.shape)
         return state["latents"] + state["spread"] * code
 
     def decode(self, latents: Tensor) -> Tensor:
-        """Pictures ``(B, 3, S, S)``, unbounded, of latents ``(B, C, G, G)``: one pass."""
+        """Decode latents ``(B, C, G, G)`` to pictures ``(B, 3, S, S)``, which are not clamped."""
         if self.config.bottleneck == "fsq":
             latents = self.autoencoder.snap(latents)
         # Kernels for this layout give the same bits by any number of threads, and are no slower.
@@ -531,11 +531,10 @@ class VAE(OneShotModel):
         return sharpened(images.clamp(-1, 1), self.config.sharpening_steps)
 
     def _imagine(self, request: SampleRequest) -> tuple[Tensor, Tensor, Tensor]:
-        """Each seed's component, its deviation at the temperature, and the seed's noise.
+        """Sample a component per seed; returns it, its deviation at the temperature, and the noise.
 
-        An exemplar is drawn as it is kept where no temperature is asked for: noise of its size is
-        not seen (one level of 255), and what all seeds decode alike is decoded once
-        (:meth:`remember_pictures`).
+        By default exemplars get no noise: it would be invisible (one level of 255), and without
+        it, each exemplar is decoded only once for all seeds (:meth:`remember_pictures`).
         """
         c, request = self.config, request.to(self._device)
         factors = torch.tensor(request.values("temperature", 1.0), dtype=torch.float64)  # (B,)
@@ -563,17 +562,17 @@ class VAE(OneShotModel):
         shares: Sequence[float],
         noise: Literal["spherical", "linear"] = "spherical",
     ) -> Tensor:
-        """Pictures on the way from one request to another.
+        """Interpolate between two requests.
 
-        Means and deviations go straight; the seeds' noise goes along the great circle between
-        the two (Shoemake 1985), which keeps its length, or straight too. A share of 0 or 1 gives
-        the very picture that :meth:`sample` draws.
+        Means and deviations are interpolated linearly; the noise spherically (slerp, Shoemake
+        1985), which keeps its norm, or linearly. Shares of 0 and 1 give exactly the pictures of
+        :meth:`sample`.
 
         Args:
-            first: B pictures.
-            second: B others.
-            shares: S numbers in [0, 1], how much of the second.
-            noise: how to pass between two noises.
+            first: requests of B pictures.
+            second: the same for the other end.
+            shares: S weights of the second in [0, 1].
+            noise: kind of interpolation of the noise.
 
         Returns:
             ``(B, S, 3, H, W)`` in [-1, 1].
@@ -581,7 +580,7 @@ class VAE(OneShotModel):
         Raises:
             UsageError: the requests differ in length, a share is outside [0, 1], or a request
                 does not fit the model.
-            CapabilityError: a request asks for what the family cannot do.
+            CapabilityError: the family does not support an option of a request.
         """
         for request in (first, second):
             self.check(request)

@@ -1,10 +1,10 @@
 """Continuous batching: pictures of many clients share the network evaluations of a model.
 
-A thread for each drawer (:mod:`limner.serving.drawing`) feeds it: between two network evaluations
-it gives it what has arrived, drops what was cancelled or is too late, and hands out what is
-finished; so a request joins at the next step and leaves when it is done, whatever is drawn beside
-it, with the bits it would have alone (:class:`limner.generation.session.DrawingSession`; Yu et al.
-2022, "Orca", section 3). All drawers take from one queue.
+One thread per model runner (:mod:`limner.serving.model_runner`) calls it step by step. Between two
+network evaluations it adds new pictures, drops those that were cancelled or have timed out, and
+sends finished ones to their clients, as in iteration-level scheduling (Yu et al. 2022, "Orca",
+section 3). Each picture has the bits that it would have alone
+(:class:`limner.generation.session.DrawingSession`). All model runners take from one queue.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ from limner.generation.picture import Picture
 from limner.generation.references import SeenReference
 from limner.generation.requests import DrawRequest
 from limner.memory import RecentlyUsed
-from limner.serving.drawing import (
-    Do,
-    Done,
-    Draw,
-    Drawn,
-    Loaded,
-    Measured,
-    News,
-    Progressed,
-    Shown,
-    Work,
-)
 from limner.serving.errors import ApiError, stopping
 from limner.serving.fair_queue import FairQueue
 from limner.serving.metrics import Metrics, TaskOutcome
+from limner.serving.model_runner import (
+    DrawJob,
+    ModelLoaded,
+    PictureReady,
+    PreviewReady,
+    StepInput,
+    StepOutput,
+    StepTiming,
+    TaskDone,
+    TaskJob,
+    TaskProgress,
+)
 from limner.serving.models import Models, ModelVersion, ServedModel
 from limner.serving.tasks import Task
 from limner.serving.tickets import Event, Exact, Finished, Partial, Ticket, Waiting
@@ -48,53 +48,53 @@ from limner.serving.workers import WorkerLostError
 
 _log = logging.getLogger(__name__)
 _SMOOTHING = 0.1
-"""Weight of the newest time in the running mean of seconds a picture."""
+"""Weight of the newest value in the moving average of seconds per picture."""
 _FIRST_GUESS = 0.1
 _MOST_WAIT = 60.0
-"""Seconds; clients do not wait for much longer before they give up."""
+"""Longest ``Retry-After``, in seconds."""
 _REMEMBERED_BYTES = 64 * 2**20
-"""Of finished pictures, in case that the very same is asked for again: some 340 of 256 pixels."""
+"""Size of the cache of finished pictures: some 340 of 256 pixels."""
 _PATIENCE = 1.0
-"""Seconds that a picture waits for memory before nothing more is begun of the models that hold it;
-shorter, and two models that take turns would be loaded all the time."""
+"""Seconds that a picture waits for its model before the models to evict for it get no new pictures;
+with a shorter time two models would replace each other all the time."""
 _MOST_LOSSES = 3
-"""How often a picture is begun anew because its drawer was lost; it may be what ends drawers."""
+"""How often a picture is requeued after a lost model runner; it may be what crashes them."""
 _MOST_TASKS = 8
-"""That wait or are done; each draws many pictures. A drawer does one at a time."""
+"""Most queued and running tasks; a task draws many pictures. A model runner runs one at a time."""
 _TASK_SECONDS = 5.0
-"""After which who was refused one may come back."""
+"""``Retry-After`` of refused tasks."""
 _PAUSE = 0.2
-"""Seconds after a loss, so that a drawer that is lost at once does not take all of the machine."""
+"""Seconds of pause after a loss, so that a runner that always crashes leaves CPU time to others."""
 
 
-class DrawerProtocol(Protocol):
-    """What draws; see :class:`limner.serving.drawing.Drawer`."""
+class Runner(Protocol):
+    """See :class:`limner.serving.model_runner.ModelRunner`."""
 
-    def step(self, work: Work) -> list[News]:
-        """Do some work, and advance every drawing once.
+    def step(self, work: StepInput) -> list[StepOutput]:
+        """Execute a step.
 
         Raises:
-            WorkerLostError: it has lost its models and drawings, and begins anew.
+            WorkerLostError: it has lost its models and jobs; the next step starts from nothing.
         """
 
     def close(self) -> None:
-        """Stop drawing, and free what drawing holds."""
+        """Stop, and free all resources."""
 
 
 @dataclass(eq=False)
-class _Feed:
-    """What one drawer has been given.
+class _RunnerState:
+    """A model runner with its jobs and models.
 
     Attributes:
-        drawer: draws.
-        live: the pictures that it draws and the task that it does, by their keys.
-        loaded: the models that it has, the least recently used first.
-        loading: what it loads, if anything.
-        asked: models that it is to load, whether anything is to be drawn of them or not.
-        leaving: models of which nothing more is begun, so that another can be loaded.
+        runner: the model runner.
+        live: its running pictures and its task, by their keys.
+        loaded: its models, the least recently used first.
+        loading: the model that it is loading, if any.
+        asked: models to load, whether there are requests for them or not.
+        leaving: models that get no new pictures, so that they can be evicted.
     """
 
-    drawer: DrawerProtocol
+    runner: Runner
     live: dict[int, Waiting] = field(default_factory=dict)
     loaded: OrderedDict[ModelVersion, None] = field(default_factory=OrderedDict)
     loading: ModelVersion | None = None
@@ -102,16 +102,16 @@ class _Feed:
     leaving: set[ModelVersion] = field(default_factory=set)
 
     def draws(self, model: ModelVersion) -> bool:
-        """Whether anything of a model is being drawn."""
+        """Whether a job of a model is running."""
         return any(ticket.model is model for ticket, _ in self.live.values())
 
     @property
     def task(self) -> Ticket | None:
-        """The task that is being done, if any."""
+        """The running task, if any."""
         return next((ticket for ticket, _ in self.live.values() if ticket.task), None)
 
-    def victims(self, model: ModelVersion, budget: float) -> list[ModelVersion]:
-        """The least recently used models that must go for another to fit."""
+    def to_evict(self, model: ModelVersion, budget: float) -> list[ModelVersion]:
+        """The least recently used models, as many as must be evicted for another to fit."""
         need, found = model.bytes + sum(each.bytes for each in self.loaded) - budget, []
         for each in self.loaded:
             if need <= 0:
@@ -122,23 +122,25 @@ class _Feed:
 
 
 class Batcher:
-    """Draws what many clients ask for.
+    """Queues the requests of many clients and executes them on model runners.
 
     Args:
-        models: that are served; they are loaded at the start while they fit.
-        drawers: draw, each with models of its own.
+        models: the models to serve; those that fit into memory are loaded at the start.
+        runners: model runners, each with models of its own.
         metrics: counts rows and seconds.
-        memory: bytes that the models of all drawers take at most, where one does not take more
-            alone; None without bound.
-        most_waiting: pictures that may wait; more are refused with the time to come back.
-        most_rows: drawings of a drawer at once; more wait, so that users take turns.
-        most_seconds: a request may take.
+        memory: most bytes for the models of all runners, though each may load one model of any
+            size; None for no limit.
+        most_waiting: maximal length of the queue in pictures; more are refused with a
+            ``Retry-After``.
+        most_rows: most concurrent pictures of a runner; the others wait, so that the queue stays
+            fair between users.
+        most_seconds: time limit of a request.
     """
 
     def __init__(
         self,
         models: Models,
-        drawers: Sequence[DrawerProtocol],
+        runners: Sequence[Runner],
         metrics: Metrics,
         *,
         memory: float | None = None,
@@ -149,7 +151,7 @@ class Batcher:
         self._metrics = metrics
         self._most_waiting, self._most_rows = most_waiting, most_rows
         self._most_seconds = most_seconds
-        self._budget = float("inf") if memory is None else memory / len(drawers)
+        self._budget = float("inf") if memory is None else memory / len(runners)
         self._finished = RecentlyUsed[Exact, Picture](_REMEMBERED_BYTES, _bytes_of)
         self._waiting = FairQueue()
         self._changed = threading.Condition()
@@ -158,61 +160,62 @@ class Batcher:
         self._keys = itertools.count()
         self._loads: dict[ModelVersion, tuple[Future[None], set[int]]] = {}
         self.ready = threading.Event()
-        self._feeds = [_Feed(drawer, asked=deque(self._first(models))) for drawer in drawers]
+        first = self._first(models)
+        self._runners = [_RunnerState(runner, asked=deque(first)) for runner in runners]
         self._threads = [
-            threading.Thread(target=self._run, args=(feed,), name="limner-batcher", daemon=True)
-            for feed in self._feeds
+            threading.Thread(target=self._run, args=(state,), name="limner-batcher", daemon=True)
+            for state in self._runners
         ]
 
     def start(self) -> None:
-        """Begin to draw: one picture first, after which the server is ready."""
+        """Start the threads; :attr:`ready` is set when the first model is loaded."""
         for thread in self._threads:
             thread.start()
 
     def stop(self, seconds: float = 30.0) -> None:
-        """Finish what was accepted, for at most so long, and end."""
+        """Finish all accepted requests, for at most ``seconds``, and stop."""
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
         until = time.monotonic() + seconds
         for thread in self._threads:
             thread.join(max(0.0, until - time.monotonic()))
-        for feed in self._feeds:
-            feed.drawer.close()
+        for state in self._runners:
+            state.runner.close()
 
     @property
     def waiting(self) -> int:
-        """Pictures that wait or are being drawn."""
+        """Number of queued and running pictures."""
         with self._changed:
             return self._ahead
 
     @property
     def drawing(self) -> int:
-        """Pictures that are being drawn."""
-        return sum(len(feed.live) for feed in self._feeds)
+        """Number of running pictures."""
+        return sum(len(state.live) for state in self._runners)
 
     def has_loaded(self, model: ModelVersion) -> bool:
-        """Whether a picture of a model is drawn without loading it first."""
+        """Whether a runner has a model loaded."""
         with self._changed:
-            return any(model in feed.loaded for feed in self._feeds)
+            return any(model in state.loaded for state in self._runners)
 
     def load(self, model: ModelVersion) -> Future[None]:
-        """Let every drawer load a model, beside those that it has.
+        """Load a model in every runner, in addition to those it has.
 
-        The future is done when all have it; it has a :class:`ModelFileError` where one cannot.
+        The future is done when all have it; it raises a :class:`ModelFileError` if one fails.
         """
         found: Future[None] = Future()
         with self._changed:
-            self._loads[model] = found, set(range(len(self._feeds)))
-            for feed in self._feeds:
-                feed.asked.append(model)
+            self._loads[model] = found, set(range(len(self._runners)))
+            for state in self._runners:
+                state.asked.append(model)
             self._changed.notify_all()
         return found
 
     def replace(self, model: ServedModel, version: ModelVersion) -> None:
-        """Let another version draw what is asked for from now on.
+        """Use another version of a model for all further requests.
 
-        The old one is unloaded as soon as what was asked of it is drawn.
+        The old one is unloaded when its requests are finished.
         """
         with self._changed:
             model.version.replaced = True
@@ -229,17 +232,17 @@ class Batcher:
     ) -> Ticket:
         """Queue a request; its events are read with :meth:`events`.
 
-        Pictures that were drawn already are not drawn again, unless previews are asked for.
+        Pictures in the cache are not drawn again, unless previews are requested.
 
         Args:
-            model: draws it.
-            requests: one a picture.
-            user: whose it is.
-            partial_images: previews of each picture.
-            references: what each picture is drawn after; empty for nothing.
+            model: the model to use.
+            requests: one per picture.
+            user: the client's user.
+            partial_images: number of previews per picture.
+            references: the reference of each picture; empty for none.
 
         Raises:
-            ApiError: 429 where the queue is full, with the time to come back; 503 while stopping.
+            ApiError: 429 if the queue is full, with a ``Retry-After``; 503 while stopping.
         """
         with self._changed:
             now = time.monotonic()
@@ -252,7 +255,7 @@ class Batcher:
             self._check_running()
             ahead = self._ahead
             if new and ahead + len(new) > self._most_waiting:
-                wait = ahead * self._seconds / (2 * len(self._feeds))
+                wait = ahead * self._seconds / (2 * len(self._runners))
                 wait = min(_MOST_WAIT, max(1.0, wait))
                 raise ApiError(
                     429, f"{ahead} pictures wait, as many as this server takes; try again in "
@@ -269,12 +272,12 @@ class Batcher:
         """Queue a task; its result is awaited with :meth:`outcome`.
 
         Args:
-            model: it is done with.
-            task: to be done.
-            user: whose it is.
+            model: the model to use.
+            task: the task.
+            user: the client's user.
 
         Raises:
-            ApiError: 429 where as many tasks wait as there may be; 503 while stopping.
+            ApiError: 429 if there are too many tasks; 503 while stopping.
         """
         with self._changed:
             now = time.monotonic()
@@ -294,10 +297,10 @@ class Batcher:
         return ticket
 
     async def outcome(self, ticket: Ticket) -> Any:
-        """The result of a task; it is cancelled when it is not waited for any more.
+        """The result of a task; the task is cancelled if this coroutine is.
 
         Raises:
-            ApiError: it is refused, took too long, or failed.
+            ApiError: the task was refused, timed out or failed.
         """
         event: object = None
         try:
@@ -307,45 +310,45 @@ class Batcher:
                 self.cancel(ticket)
         if isinstance(event, ApiError):
             raise event
-        assert isinstance(event, Done)
+        assert isinstance(event, TaskDone)
         return event.result
 
     @property
     def tasks(self) -> int:
-        """Tasks that wait or are being done."""
+        """Number of queued and running tasks."""
         with self._changed:
             return self._tasks
 
     @property
     def _tasks(self) -> int:
-        doing = sum(feed.task is not None for feed in self._feeds)
-        return doing + sum(ticket.task is not None for ticket, _ in self._waiting)
+        running = sum(state.task is not None for state in self._runners)
+        return running + sum(ticket.task is not None for ticket, _ in self._waiting)
 
     def _check_running(self) -> None:
         if self._stopping:
             raise stopping()
 
     def _add(self, ticket: Ticket, numbers: Sequence[int]) -> None:
-        """Let some of a request's pictures wait."""
+        """Queue some of a request's pictures."""
         self._waiting.add(ticket, numbers)
         self._changed.notify_all()
 
     def _remembered(self, ticket: Ticket) -> dict[int, Picture]:
-        """Those of a request's pictures that were drawn already, and are remembered."""
+        """Those of a request's pictures that are in the cache."""
         found = ((n, self._finished.get(ticket.exact(n))) for n in range(len(ticket.requests)))
         return {number: picture for number, picture in found if picture is not None}
 
     def cancel(self, ticket: Ticket) -> None:
-        """Drop what is left of a request."""
+        """Cancel a request; its unfinished pictures are dropped."""
         with self._changed:
             ticket.cancelled = True
             self._changed.notify_all()
 
     async def events(self, ticket: Ticket) -> AsyncIterator[Event]:
-        """Previews and pictures of a request as they are made; cancelled when it is left early.
+        """Yield previews and pictures of a request; it is cancelled if the iteration ends early.
 
         Raises:
-            ApiError: a prompt is refused, the request took too long, or drawing failed.
+            ApiError: a prompt was refused, the request timed out, or drawing failed.
         """
         left = len(ticket.requests)
         try:
@@ -353,61 +356,61 @@ class Batcher:
                 event = await ticket.events.get()
                 if isinstance(event, ApiError):
                     raise event
-                assert not isinstance(event, Done)
+                assert not isinstance(event, TaskDone)
                 left -= isinstance(event, Finished)
                 yield event
         finally:
             if left:
                 self.cancel(ticket)
 
-    # -- the threads that feed the drawers ----------------------------------------------------
+    # -- the threads of the model runners ----------------------------------------------------
 
-    def _run(self, feed: _Feed) -> None:
-        while (work := self._next(feed)) is not None:
+    def _run(self, state: _RunnerState) -> None:
+        while (work := self._next(state)) is not None:
             began = time.perf_counter()
             try:
-                news = feed.drawer.step(work)
+                outputs = state.runner.step(work)
             except Exception as error:
                 known = isinstance(error, WorkerLostError)
-                _log.error("%s; what was being drawn is begun anew", error,
+                _log.error("%s; its jobs are queued again", error,
                            exc_info=None if known else error)  # fmt: skip
-                self._begin_again(feed)
+                self._requeue(state)
                 time.sleep(_PAUSE)
                 continue
-            drawn = sum(isinstance(each, Drawn) for each in news)
+            drawn = sum(isinstance(each, PictureReady) for each in outputs)
             if drawn:
                 each = (time.perf_counter() - began) / drawn
                 self._seconds += _SMOOTHING * (each - self._seconds)
             with self._changed:
-                for one in news:
-                    self._take(feed, one)
+                for one in outputs:
+                    self._handle(state, one)
 
-    def _next(self, feed: _Feed) -> Work | None:
-        """What a drawer does next, when there is something; None when the batcher has ended."""
+    def _next(self, state: _RunnerState) -> StepInput | None:
+        """Wait for the input of a runner's next step; None when the batcher has stopped."""
         with self._changed:
             while True:
                 now = time.monotonic()
-                drops = self._drop_late(feed, now)
-                draws, tasks = self._admit(feed)  # before a model that is wanted is unloaded
-                loads, unloads = self._arrange(feed, now)
-                work = Work(
+                drops = self._drop_late(state, now)
+                draws, tasks = self._admit(state)  # before one of their models is unloaded
+                loads, unloads = self._arrange(state, now)
+                work = StepInput(
                     draws, tasks, drops, [each.file for each in loads],
                     [each.number for each in unloads],
                 )  # fmt: skip
-                needed = feed.loading and (self._waiting or not self._stopping)
-                if work or feed.live or needed:
+                needed = state.loading and (self._waiting or not self._stopping)
+                if work or state.live or needed:
                     return work
                 if self._stopping and not self._waiting:
                     return None
                 self._changed.wait()
 
-    def _drop_late(self, feed: _Feed, now: float) -> list[int]:
-        """Leave out what was cancelled or took too long; the keys of what was being drawn."""
+    def _drop_late(self, state: _RunnerState, now: float) -> list[int]:
+        """Drop what was cancelled or has timed out; returns the keys of running jobs among it."""
         for ticket in self._waiting.drop(lambda ticket: self._is_over(ticket, now)):
             self._count_task(ticket, "dropped")
-        late = [key for key, (ticket, _) in feed.live.items() if self._is_over(ticket, now)]
+        late = [key for key, (ticket, _) in state.live.items() if self._is_over(ticket, now)]
         for key in late:
-            self._count_task(feed.live.pop(key)[0], "dropped")
+            self._count_task(state.live.pop(key)[0], "dropped")
         return late
 
     def _is_over(self, ticket: Ticket, now: float) -> bool:
@@ -423,28 +426,28 @@ class Batcher:
         if ticket.task is not None:
             self._metrics.task_ended(ticket.task.kind, outcome)
 
-    def _admit(self, feed: _Feed) -> tuple[list[Draw], list[Do]]:
-        """Pictures from the queues, the users in turn, while there is room, and a task.
+    def _admit(self, state: _RunnerState) -> tuple[list[DrawJob], list[TaskJob]]:
+        """Take pictures and at most one task from the queue, as many as there is room for.
 
-        A drawer takes those of models that it has, and leaves the others their share.
+        A runner takes only those whose model it has loaded, and not more than its share.
         """
-        draws, tasks = list[Draw](), list[Do]()
-        share = -(-self._ahead // len(self._feeds))
-        room = min(self._most_rows, max(1, share)) - len(feed.live)
+        draws, tasks = list[DrawJob](), list[TaskJob]()
+        share = -(-self._ahead // len(self._runners))
+        room = min(self._most_rows, max(1, share)) - len(state.live)
 
         def fits(ticket: Ticket) -> bool:
-            ready = ticket.model in feed.loaded and ticket.model not in feed.leaving
-            return ready and not (ticket.task and feed.task)
+            ready = ticket.model in state.loaded and ticket.model not in state.leaving
+            return ready and not (ticket.task and state.task)
 
         while len(draws) + len(tasks) < room and (found := self._waiting.take(fits)):
             ticket, number = found
             key = next(self._keys)
-            feed.live[key] = ticket, number
-            feed.loaded.move_to_end(ticket.model)
+            state.live[key] = ticket, number
+            state.loaded.move_to_end(ticket.model)
             if ticket.task is not None:
-                tasks.append(Do(key, ticket.model.number, ticket.task))
+                tasks.append(TaskJob(key, ticket.model.number, ticket.task))
                 continue
-            draws.append(Draw(
+            draws.append(DrawJob(
                 key, ticket.model.number, ticket.requests[number],
                 ticket.references[number] if ticket.references else None,
                 ticket.partial_images, ticket.shown.get(number, 0),
@@ -452,51 +455,51 @@ class Batcher:
         return draws, tasks
 
     def _arrange(
-        self, feed: _Feed, now: float
+        self, state: _RunnerState, now: float
     ) -> tuple[Sequence[ModelVersion], Sequence[ModelVersion]]:
-        """The models that a drawer loads and unloads now."""
-        excess = sum(each.bytes for each in feed.loaded) - self._budget
+        """The models that a runner loads and unloads in its next step."""
+        excess = sum(each.bytes for each in state.loaded) - self._budget
         gone = []
-        for place, model in enumerate(list(feed.loaded)):
-            # Beyond the budget there is a model for a while when it takes the place of another.
-            spare = excess > 0 and not self._loads and place < len(feed.loaded) - 1
-            if (spare or (model.replaced and not self._wanted(model))) and not feed.draws(model):
-                del feed.loaded[model]
+        for place, model in enumerate(list(state.loaded)):
+            # A model that replaces another may exceed the budget until the other one is unloaded.
+            spare = excess > 0 and not self._loads and place < len(state.loaded) - 1
+            if (spare or (model.replaced and not self._wanted(model))) and not state.draws(model):
+                del state.loaded[model]
                 gone.append(model)
                 excess -= model.bytes
-        if feed.loading is not None:
+        if state.loading is not None:
             return (), gone
-        wanted, victims = self._next_model(feed, now)
+        wanted, to_evict = self._next_model(state, now)
         if wanted is None:
             return (), gone
-        for each in victims:
-            del feed.loaded[each]
-        feed.loading = wanted
-        feed.leaving.clear()
-        return [wanted], gone + victims
+        for each in to_evict:
+            del state.loaded[each]
+        state.loading = wanted
+        state.leaving.clear()
+        return [wanted], gone + to_evict
 
     def _next_model(
-        self, feed: _Feed, now: float
+        self, state: _RunnerState, now: float
     ) -> tuple[ModelVersion | None, list[ModelVersion]]:
-        """A model that a drawer loads now, if any, and those that go for it."""
-        while feed.asked:
-            asked = feed.asked.popleft()
-            if asked not in feed.loaded and not asked.replaced:
+        """The model that a runner loads next, if any, and those to evict for it."""
+        while state.asked:
+            asked = state.asked.popleft()
+            if asked not in state.loaded and not asked.replaced:
                 return asked, []
-        waiting = [ticket for ticket, _ in self._waiting if ticket.model not in feed.loaded]
+        waiting = [ticket for ticket, _ in self._waiting if ticket.model not in state.loaded]
         if not waiting:
-            feed.leaving.clear()
+            state.leaving.clear()
             return None, []
         first = min(waiting, key=lambda ticket: ticket.since)
-        victims = feed.victims(first.model, self._budget)
-        if any(feed.draws(each) for each in victims):
+        to_evict = state.to_evict(first.model, self._budget)
+        if any(state.draws(each) for each in to_evict):
             if now - first.since > _PATIENCE:
-                feed.leaving = set(victims)
+                state.leaving = set(to_evict)
             return None, []
-        return first.model, victims
+        return first.model, to_evict
 
     def _first(self, models: Models) -> list[ModelVersion]:
-        """The models that fit beside each other, and the first in any case."""
+        """The models that fit into memory together, and the first one in any case."""
         found: list[ModelVersion] = []
         for served in models.served.values():
             used = sum(each.bytes for each in found) + served.version.bytes
@@ -504,48 +507,48 @@ class Batcher:
                 found.append(served.version)
         return found
 
-    def _take(self, feed: _Feed, news: News) -> None:
-        """Hand on what a drawer says."""
-        if isinstance(news, Loaded):
-            self._settle(feed, news)
+    def _handle(self, state: _RunnerState, outputs: StepOutput) -> None:
+        """Handle an output of a runner's step."""
+        if isinstance(outputs, ModelLoaded):
+            self._finish_loading(state, outputs)
             return
-        if isinstance(news, Measured):
-            self._metrics.took(news.stage, news.seconds)
-            for rows in news.rows:
+        if isinstance(outputs, StepTiming):
+            self._metrics.took(outputs.stage, outputs.seconds)
+            for rows in outputs.rows:
                 self._metrics.evaluated(rows)
             return
-        found = feed.live.get(news.key)
-        if found is None:  # dropped meanwhile
+        found = state.live.get(outputs.key)
+        if found is None:  # dropped in the meantime
             return
         ticket, number = found
-        if isinstance(news, Progressed):
+        if isinstance(outputs, TaskProgress):
             assert ticket.task is not None
-            self._metrics.task_drew(ticket.task.kind, news.pictures)
+            self._metrics.task_drew(ticket.task.kind, outputs.pictures)
             return
-        if isinstance(news, Shown):
-            ticket.post(Partial(number, news.index, news.image))
-            ticket.shown[number] = news.index + 1
+        if isinstance(outputs, PreviewReady):
+            ticket.post(Partial(number, outputs.index, outputs.image))
+            ticket.shown[number] = outputs.index + 1
             return
-        del feed.live[news.key]
-        if isinstance(news, Drawn):
-            self._finished.put(ticket.exact(number), news.picture)
-            ticket.post(Finished(number, news.picture))
-        elif isinstance(news, Done):
+        del state.live[outputs.key]
+        if isinstance(outputs, PictureReady):
+            self._finished.put(ticket.exact(number), outputs.picture)
+            ticket.post(Finished(number, outputs.picture))
+        elif isinstance(outputs, TaskDone):
             self._count_task(ticket, "done")
-            ticket.post(news)
+            ticket.post(outputs)
         else:
             self._count_task(ticket, "refused")
-            ticket.refuse(news.error)
+            ticket.refuse(outputs.error)
 
-    def _settle(self, feed: _Feed, news: Loaded) -> None:
-        """A drawer has loaded a model, or has not."""
-        model, feed.loading = feed.loading, None
-        assert model is not None and model.number == news.model
+    def _finish_loading(self, state: _RunnerState, outputs: ModelLoaded) -> None:
+        """A runner has loaded a model, or failed to."""
+        model, state.loading = state.loading, None
+        assert model is not None and model.number == outputs.model
         future, left = self._loads.get(model, (None, set[int]()))
-        if news.why_not is None:
-            feed.loaded[model] = None
+        if outputs.why_not is None:
+            state.loaded[model] = None
             self.ready.set()
-            left.discard(self._feeds.index(feed))
+            left.discard(self._runners.index(state))
             if future is not None and not left:
                 del self._loads[model]
                 future.set_result(None)
@@ -559,24 +562,24 @@ class Batcher:
         if future is not None:
             model.replaced = True
             del self._loads[model]
-            future.set_exception(ModelFileError(news.why_not))
+            future.set_exception(ModelFileError(outputs.why_not))
 
-    def _begin_again(self, feed: _Feed) -> None:
-        """Put what a drawer has lost back to where it waited."""
+    def _requeue(self, state: _RunnerState) -> None:
+        """Put the jobs of a lost runner back into the queue."""
         with self._changed:
-            lost = [*feed.loaded, *([feed.loading] if feed.loading else [])]
-            feed.asked.extendleft(reversed(lost))
-            feed.loaded.clear()
-            feed.loading = None
-            feed.leaving.clear()
-            for ticket, number in reversed(feed.live.values()):
+            lost = [*state.loaded, *([state.loading] if state.loading else [])]
+            state.asked.extendleft(reversed(lost))
+            state.loaded.clear()
+            state.loading = None
+            state.leaving.clear()
+            for ticket, number in reversed(state.live.values()):
                 ticket.losses += 1
                 if ticket.losses > _MOST_LOSSES * len(ticket.requests):
-                    ticket.refuse(ApiError(500, "drawing failed again and again; the server's log "
+                    ticket.refuse(ApiError(500, "drawing failed repeatedly; the server's log "
                                            "says why", code="internal_error"))  # fmt: skip
                     continue
                 self._waiting.put_back(ticket, number)
-            feed.live.clear()
+            state.live.clear()
 
     @property
     def _ahead(self) -> int:

@@ -1,4 +1,4 @@
-"""What waits to be drawn: in the order in which it came for each user, and the users take turns."""
+"""A queue of pictures: first in, first out for each user, and round-robin between users."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from limner.serving.tickets import Ticket, Waiting
 
 
 class FairQueue:
-    """Pictures that wait, those of each user in order; users take turns.
+    """Pictures in the queue: FIFO for each user, round-robin between users.
 
-    For one thread at a time.
+    Not thread-safe.
     """
 
     def __init__(self) -> None:
@@ -20,26 +20,26 @@ class FairQueue:
         self._count = 0
 
     def __len__(self) -> int:
-        """Number of pictures that wait."""
+        """Number of pictures in the queue."""
         return self._count
 
     def __iter__(self) -> Iterator[Waiting]:
-        """All pictures that wait, by user."""
+        """All pictures in the queue, user by user."""
         return itertools.chain.from_iterable(self._queues.values())
 
     def add(self, ticket: Ticket, numbers: Sequence[int]) -> None:
-        """Let some of a request's pictures wait."""
+        """Queue some of a request's pictures."""
         queue = self._queues.setdefault(ticket.user, deque())
         queue.extend((ticket, number) for number in numbers)
         self._count += len(numbers)
 
     def put_back(self, ticket: Ticket, number: int) -> None:
-        """Let a picture wait before all others of its user."""
+        """Put a picture back at the head of its user's queue."""
         self._queues.setdefault(ticket.user, deque()).appendleft((ticket, number))
         self._count += 1
 
     def take(self, fits: Callable[[Ticket], bool]) -> Waiting | None:
-        """The first picture that fits, of the user whose turn it is; None where none does."""
+        """Take the first picture that fits, of the next user in turn; None if none fits."""
         for _ in range(len(self._queues)):
             user, queue = next(iter(self._queues.items()))
             self._queues.move_to_end(user)
@@ -55,7 +55,7 @@ class FairQueue:
         return None
 
     def drop(self, is_over: Callable[[Ticket], bool]) -> list[Ticket]:
-        """Leave out the pictures of some requests; these requests."""
+        """Remove the pictures of some requests; returns these requests."""
         dropped: dict[Ticket, None] = {}
         for user, queue in list(self._queues.items()):
             kept = deque(each for each in queue if not is_over(each[0]))

@@ -1,8 +1,8 @@
-"""The gallery: every picture that the server has drawn, with what it was drawn from.
+"""The gallery: all pictures that the server has drawn, with their prompts and settings.
 
-A folder holds the files, and a database what is known of them (``gallery_tables.py``). A file is
-there, whole, before its row is, and its row goes before it; only what has a row is ever shown. What
-a killed process leaves behind, a file without a row, is removed by :meth:`Gallery.sweep`.
+Files are in a folder, their metadata in a database (``gallery_tables.py``). A file is written
+before its row and deleted after it, and only pictures with a row are shown. Files without a row,
+left by killed processes, are removed by :meth:`Gallery.sweep`.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _OWN_FILE = re.compile(r"[0-9a-f]{32}\.(png|webp|jpeg|svg|gif)|\.[0-9a-f]{12}-[0
 _CURSOR = re.compile(r"([0-9]{1,15})-([0-9a-f]{32})")
 _BATCH = 500
 _GRACE_SECONDS = 600.0
-"""Age below which a file without a row may be that of a writer at work."""
+"""Age in seconds below which a file without a row may still be in the process of being added."""
 _DAY = 86_400
 _T = TypeVar("_T")
 
@@ -72,20 +72,19 @@ def default_gallery() -> Path:
 
 
 class Gallery:
-    """Pictures in a folder, each found again; any number of processes may use one gallery.
+    """A searchable collection of pictures; any number of processes may use it.
 
     Args:
-        folder: holds the files and, unless they are elsewhere, the rows; made where it is missing.
-        database: URL of the rows, see :class:`limner.serving.gallery_tables.Database`; None for
+        folder: the folder of the files and, by default, of the database; created if missing.
+        database: URL of the database, see :class:`limner.serving.gallery_tables.Database`; None for
             SQLite in the folder.
 
     Raises:
-        DataError: the folder or database cannot be used, or the folder has not this database's
-            files.
+        DataError: the folder or database cannot be used, or they do not belong together.
 
     Attributes:
         files: the folder of the files.
-        links: names by which pictures are fetched for a while.
+        links: temporary addresses of pictures.
     """
 
     def __init__(self, folder: Path, database: str | None = None) -> None:
@@ -99,7 +98,7 @@ class Gallery:
         if not self.files.is_dir():
             with self._rows.reading() as session:
                 known = session.exec(select(GalleryPicture.id).limit(1)).first()
-            # Looked at again: another process may have made the folder, then written rows.
+            # Checked again: another process may have created the folder and written rows since.
             if known is not None and not self.files.is_dir():
                 raise DataError(
                     f"{self.files} is missing, and the gallery's database {self._rows.name} has "
@@ -110,7 +109,7 @@ class Gallery:
         self._index, self._indexing = folder / _INDEX, threading.Lock()
 
     def close(self) -> None:
-        """Give back the connections to the database."""
+        """Close the connections to the database."""
         self._rows.close()
 
     def add(
@@ -124,19 +123,19 @@ class Gallery:
         scores: Mapping[str, float] | None = None,
         flags: Sequence[Mapping[str, str]] = (),
     ) -> GalleryPicture:
-        """Keep a picture: its file, then its row.
+        """Add a picture: first its file, then its row.
 
         Args:
-            picture: as it was drawn.
-            data: its file.
-            kind: of the file.
-            owner: the user it was drawn for; nobody else is shown it.
+            picture: the picture.
+            data: content of its file.
+            kind: format of the file.
+            owner: the user it was drawn for, and the only one it is shown to.
             size: width and height of the file, in pixels.
-            scores: what judges gave it, by their name.
-            flags: what it was flagged for, each with its category and stage.
+            scores: scores by the names of the scorers.
+            flags: moderation flags, with category and stage.
 
         Raises:
-            DataError: it cannot be written.
+            DataError: the file or row cannot be written.
         """
         drawn = [each.drawn for each in picture.drawn_from if each.replaced]
         row = GalleryPicture(
@@ -160,14 +159,14 @@ class Gallery:
         return row
 
     def path(self, row: GalleryPicture) -> Path:
-        """Where the file of a picture lies."""
+        """Path of a picture's file."""
         return self.files / row.id[:2] / f"{row.id}.{row.format}"
 
     def read(self, row: GalleryPicture) -> bytes:
-        """The file of a picture.
+        """Read the file of a picture.
 
         Raises:
-            DataError: it is not there any more, or not whole.
+            DataError: it was deleted, or is damaged.
         """
         with suppress(OSError):
             data = self.path(row).read_bytes()
@@ -179,11 +178,11 @@ class Gallery:
         """A picture by its id.
 
         Args:
-            name: the id, from anywhere.
-            owner: whose it must be; None for anybody's.
+            name: the id, possibly untrusted.
+            owner: the required owner; None for any.
 
         Raises:
-            UsageError: there is none, or it is another's: which of the two is not said.
+            UsageError: there is none, or it has another owner; the message does not tell which.
         """
         if PICTURE_ID.fullmatch(name):
             with self._rows.reading() as session:
@@ -201,18 +200,18 @@ class Gallery:
         cursor: str | None = None,
         limit: int = 20,
     ) -> list[GalleryPicture]:
-        """Pictures, the newest first.
+        """Find pictures, the newest first.
 
         Args:
-            owner: whose; None for everybody's.
-            query: words, each of which must stand somewhere in the prompt or in what was drawn for
-                it, upper or lower case, also within a word; so Chinese needs no spaces.
-            liked: only what has a thumb up.
-            cursor: of the last picture seen, see :func:`cursor_of`; what follows it is found.
+            owner: only pictures of this user; None for all.
+            query: words, each of which must occur in the prompt or in what was drawn for it. The
+                search ignores case and matches within words, so that Chinese needs no spaces.
+            liked: only pictures with a thumb up.
+            cursor: continue after this picture, see :func:`cursor_of`.
             limit: 1 to 100.
 
         Raises:
-            UsageError: the cursor is none, the limit is too large, or there are too many words.
+            UsageError: the cursor is invalid, the limit too large, or there are too many words.
         """
         if not 1 <= limit <= MOST_LISTED:
             raise UsageError(f"{limit} pictures cannot be listed at once; ask for 1 to 100")
@@ -226,7 +225,7 @@ class Gallery:
     def all(
         self, owner: str | None = None, *, query: str = "", liked: bool = False
     ) -> Iterator[GalleryPicture]:
-        """As :meth:`find` without a limit, one page after the other."""
+        """As :meth:`find` without a limit; yields page by page."""
         cursor = None
         while page := self.find(owner, query=query, liked=liked, cursor=cursor, limit=MOST_LISTED):
             yield from page
@@ -241,27 +240,27 @@ class Gallery:
         limit: int = 20,
         aligner: Aligner | None = None,
     ) -> list[GalleryPicture]:
-        """What is most like a picture, the best first, by the shipped aligner's vectors.
+        """The pictures most similar to one, best first, by the shipped aligner's embeddings.
 
-        The files are indexed as ``limner index`` does it; those that are new since the last time
-        are encoded first. SVG files are not among them.
+        The files are indexed as by ``limner index``; new ones are encoded first. SVG files are
+        ignored.
 
         Args:
             picture: a file, or its bytes.
-            owner: whose pictures are searched; None for everybody's.
-            liked: only what has a thumb up.
-            limit: how many.
-            aligner: the shipped one, where it is loaded already.
+            owner: only pictures of this user; None for all.
+            liked: only pictures with a thumb up.
+            limit: number of results.
+            aligner: the shipped aligner, if it is already loaded.
 
         Raises:
-            DataError: the picture, or no file of the gallery, can be read.
+            DataError: the picture cannot be read, or no file of the gallery can.
         """
         rows = {
             row.id: row for row in self.all(owner, liked=liked) if row.format != PictureFormat.SVG
         }
         if not rows:
             return []
-        # imported where a search needs them, as torch takes seconds
+        # imported here, as torch takes seconds
         from limner.reading.aligner import load_aligner
         from limner.reading.search import build_index
 
@@ -279,10 +278,10 @@ class Gallery:
         return self.get(row.id)
 
     def choose(self, better: GalleryPicture, worse: GalleryPicture) -> None:
-        """Keep that a user found one picture better than another.
+        """Store that a user prefers one picture to another.
 
         Raises:
-            UsageError: they are one picture.
+            UsageError: they are the same picture.
         """
         if better.id == worse.id:
             raise UsageError("a picture is not better than itself; name two pictures")
@@ -297,7 +296,7 @@ class Gallery:
             return [(each.better, each.worse) for each in found]
 
     def spend(self, owner: str, what: str, period: int, amount: int, most: int) -> int:
-        """Count what a user asks for, see :data:`limner.serving.quotas.Spend`."""
+        """Charge a user's quota, see :data:`limner.serving.quotas.Spend`."""
         with self._rows.writing(alone=True) as session:
             row = session.get(GalleryUsage, (owner, what))
             spent = row.count if row is not None and row.period == period else 0
@@ -307,22 +306,22 @@ class Gallery:
             return spent
 
     def remove(self, rows: Sequence[GalleryPicture]) -> None:
-        """Forget pictures; what is gone already is no error."""
+        """Delete pictures; missing ones are ignored."""
         with self._rows.writing() as session:
             _delete(session, rows)
         self._remove_files(rows)
 
     def prune(self, *, keep_days: float | None = None, keep_bytes: int | None = None) -> int:
-        """Forget pictures that are too old, and the oldest of too many.
+        """Delete expired pictures, and the oldest ones beyond a total size.
 
-        Those with a thumb up do not grow too old, and go last where there are too many.
+        Pictures with a thumb up never expire, and are the last ones to go for their size.
 
         Args:
-            keep_days: age from which on they go; None for any.
-            keep_bytes: of all files together; None for any number.
+            keep_days: age in days at which they expire; None for never.
+            keep_bytes: largest total size of all files; None for no limit.
 
         Returns:
-            How many went.
+            The number of deleted pictures.
         """
         since = 0 if keep_days is None else int(1000 * (time.time() - keep_days * _DAY))
         liked = col(GalleryPicture.thumb) == 1
@@ -342,13 +341,13 @@ class Gallery:
         return len(gone)
 
     def sweep(self, grace_seconds: float = _GRACE_SECONDS) -> tuple[int, int]:
-        """Remove what killed processes have left, and rows whose files somebody has removed.
+        """Remove files without a row, and rows without a complete file.
 
         Args:
-            grace_seconds: younger files are left alone, since their writers may be at work.
+            grace_seconds: younger files are kept, as they may be in the process of being added.
 
         Returns:
-            How many files without a row, and rows without a whole file, were removed.
+            The numbers of files and of rows removed.
         """
         before = time.time() - grace_seconds
         stale = 0
@@ -378,12 +377,12 @@ class Gallery:
 
 
 def folded(text: str) -> str:
-    """A text as it is searched: one spelling of each character, lower case."""
+    """Normalise a text for search: one spelling of each character, lower case."""
     return unicodedata.normalize("NFKC", text).casefold()
 
 
 def cursor_of(row: GalleryPicture) -> str:
-    """Where a picture stands in the order of :meth:`Gallery.find`."""
+    """The position of a picture in the order of :meth:`Gallery.find`."""
     return f"{row.created}-{row.id}"
 
 
@@ -416,7 +415,7 @@ def _delete(session: Session, rows: Sequence[GalleryPicture]) -> None:
 
 
 def _own_files(folder: Path, before: float) -> Iterator[Path]:
-    """Files that are named as the gallery names them, and were written before a time."""
+    """Files with names in the gallery's format, written before a time."""
     for path in folder.glob("[0-9a-f][0-9a-f]/*"):
         with suppress(FileNotFoundError):
             if _OWN_FILE.fullmatch(path.name) and path.stat().st_mtime <= before:

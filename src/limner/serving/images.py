@@ -53,15 +53,15 @@ from limner.vision.resampling import fitted
 
 @dataclass(frozen=True, eq=False)
 class Order:
-    """A request that is being drawn.
+    """A running request.
 
     Attributes:
-        model: draws it.
-        asked: what it asks for.
-        ticket: in the batcher.
-        kind: of its events.
-        images: pictures that came with it.
-        flags: what the prompt and those pictures were flagged for.
+        model: the model to use.
+        asked: the parsed request.
+        ticket: its ticket in the batcher.
+        kind: prefix of its event types.
+        images: number of uploaded pictures.
+        flags: moderation flags of the prompt and the uploaded pictures.
     """
 
     model: ServedModel
@@ -73,10 +73,10 @@ class Order:
 
 
 class Made(NamedTuple):
-    """A picture of an answer, its file, and what is said of it.
+    """A picture of a response with its file.
 
-    That is its score where the best were chosen, its id if it is kept, and its flags; None where
-    nothing is moderated.
+    It has a score if candidates were scored, an id if it is in the gallery, and flags if there is
+    moderation.
     """
 
     picture: Picture
@@ -87,7 +87,7 @@ class Made(NamedTuple):
 
 
 def add_images(app: FastAPI, server: Server) -> None:
-    """Drawing, and finished pictures by their address."""
+    """Add the routes for drawing, and for finished pictures."""
 
     @app.post("/v1/images/generations", tags=["images"], max_body_size=MOST_JSON_BYTES)
     async def generations(request: Request, body: GenerationRequest) -> Response:
@@ -148,7 +148,7 @@ def add_images(app: FastAPI, server: Server) -> None:
 
 
 def _fields(server: Server, form: Form, kind: type[BaseModel]) -> tuple[BaseModel, ServedModel]:
-    """The fields of a form with pictures, and the model that they name."""
+    """The fields of a multipart form, and the model that they name."""
     for name in ("mask", "markup"):
         if name in form.files or name in form.fields:
             raise ApiError(
@@ -232,7 +232,7 @@ async def take(
     references = [
         sent[number // asked.frames % len(sent)].reference for number in range(len(asked.requests))
     ] if sent else ()  # fmt: skip
-    # Where pictures may be refused, nothing of them is shown before they are finished and seen.
+    # With moderation of pictures, there are no previews: only finished pictures are checked.
     previews = 0 if server.moderator.pictures is Mode.REFUSE else asked.partial_images
     ticket = server.batcher.submit(model, asked.requests, user, previews, references)
     return Order(model, asked, ticket, kind, len(sent), flags)
@@ -314,7 +314,7 @@ async def best_of(
 def _finish(
     server: Server, order: Order, frames: Sequence[Picture], score: float | None = None
 ) -> Made:
-    """The file of a picture, which goes into the gallery if there is one."""
+    """Encode the file of a picture, and add it to the gallery if there is one."""
     flags, picture = order.flags + server.check_drawn(frames), widest(frames)
     with server.metrics.timed("encoding"):
         file = encode(frames, order.asked, server.signer)
@@ -328,7 +328,7 @@ def _finish(
 
 
 def _drawn(made: Made) -> dict[str, Any]:
-    """What is said of a picture: the words it was drawn from, its seed and style, its id."""
+    """The fields of a picture in a response: what it was drawn from, seed, style, id."""
     picture = made.picture
     return {
         "revised_prompt": revised_prompt(picture),
@@ -339,7 +339,7 @@ def _drawn(made: Made) -> dict[str, Any]:
 
 
 def _facts(asked: Asked) -> dict[str, Any]:
-    """What every answer and event says of its pictures."""
+    """The fields common to all responses and events."""
     facts = {
         "size": f"{asked.width}x{asked.height}", "quality": asked.answered_quality,
         "background": "transparent" if asked.transparent else "opaque",
@@ -351,7 +351,7 @@ def _facts(asked: Asked) -> dict[str, Any]:
 
 
 def _usage(order: Order, pictures: int) -> dict[str, Any]:
-    """Tokens as clients count them: words of the prompt, and fields of 16 by 16 pixels."""
+    """The ``usage`` field: words of the prompt, and patches of 16 by 16 pixels, as tokens."""
     asked = order.asked
     words = len(re.findall(r"\w+|[^\w\s]", asked.requests[0].prompt))
     each = -(-asked.width // 16) * -(-asked.height // 16)
@@ -377,7 +377,7 @@ async def _events(server: Server, order: Order) -> AsyncIterator[str]:
                 continue
             made = await asyncio.to_thread(_finish, server, order, [event.result])
             if order.ticket.partial_images and not sent.get(event.picture):
-                # One evaluation has no previews: the picture comes in finer and finer steps.
+                # One-shot models have no previews: the picture is sent at rising resolutions.
                 for index in range(asked.partial_images):
                     side = max(8, event.result.image.width >> (2 * (asked.partial_images - index)))
                     yield _partial(order, event.picture, index, event.result.image.resize(

@@ -1,4 +1,4 @@
-"""API keys: whose they are, and how much each may ask for."""
+"""API keys: their users and limits."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _LIMIT = re.compile(r"(rate=([1-9][0-9]{0,8})/min)|(pictures=([1-9][0-9]{0,8})/d
 
 @dataclass(frozen=True)
 class Key:
-    """What is known of the key of a user.
+    """The key of a user, as a hash, and its limits.
 
     Attributes:
-        digest: SHA-256 of it, in lower-case hex.
-        rate: requests a minute that it may make; None for any number.
-        pictures: drawings a day that it may have made; None for any number.
+        digest: SHA-256 of the key, in lower-case hex.
+        rate: most requests per minute; None for no limit.
+        pictures: most drawings per day; None for no limit.
     """
 
     digest: str
@@ -34,13 +34,13 @@ class Key:
 
 
 def read_keys(path: Path) -> dict[str, Key]:
-    """Users and their keys.
+    """Read a file of users and their keys.
 
     Each line is a name without spaces, the 64 hex digits, and optionally ``rate=N/min`` and
     ``pictures=N/day``; empty lines and those that begin with ``#`` are skipped.
 
     Raises:
-        DataError: the file cannot be read, or a line is otherwise, or a name comes twice.
+        DataError: the file cannot be read, a line is invalid, or a name occurs twice.
     """
     try:
         lines = path.read_text("utf-8").splitlines()
@@ -75,13 +75,13 @@ def read_keys(path: Path) -> dict[str, Key]:
 
 
 def user_with(keys: Mapping[str, Key], header: str, given: str = "") -> str | None:
-    """Whose key a request has; None where it has none of them.
+    """The user whose key a request has; None if it has no valid key.
 
     Args:
-        keys: by their users.
-        header: its ``authorization``: a bearer token, or the password of those who can only send
-            that.
-        given: the key, where it does not come in that header.
+        keys: keys by user.
+        header: its ``Authorization`` header: a bearer token, or basic authentication with the key
+            as the password.
+        given: the key, if it is sent otherwise.
     """
     digest = hashlib.sha256(_key_of(header) or given.encode(errors="surrogatepass")).hexdigest()
     for name, key in keys.items():

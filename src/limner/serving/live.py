@@ -1,4 +1,4 @@
-"""The page that draws while one types, and the connection it draws over."""
+"""The web page, which draws as you type, and its WebSocket."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def add_page(app: FastAPI, server: Server) -> None:
                 if len(text) > _MOST_MESSAGE:
                     await socket.close(_TOO_BIG)
                     return
-                if newest is not None:  # what was asked for before is not looked at any more
+                if newest is not None:  # the previous request is obsolete
                     newest.cancel()
                     with suppress(asyncio.CancelledError):
                         await newest
@@ -135,7 +135,7 @@ async def _draw(socket: WebSocket, server: Server, text: str) -> None:
         server.metrics.refused(error.code)
         await socket.send_json({"id": number, **error.body})
     except (WebSocketDisconnect, RuntimeError):
-        pass  # nobody looks any more
+        pass  # the page was closed
 
 
 def _shown(server: Server, order: Order, picture: Picture) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What every request goes through before and after its route."""
+"""Middleware: request ids, logs, access control and limits on bodies."""
 
 from __future__ import annotations
 
@@ -34,29 +34,29 @@ _SAFE_HEADERS = {
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
 }
 _UNLOGGED = ("/health/", "/metrics")
-"""Routes that what watches the server calls all the time."""
+"""Routes that monitoring calls continually."""
 _EXPOSED = [
     "x-request-id", "retry-after", "retry-after-ms",
     *(f"x-ratelimit-{what}-{each}" for what in ("limit", "remaining", "reset")
       for each in ("requests", "images")),
 ]  # fmt: skip
 _OPEN = re.compile(r"/|/page/[^/]+|/health/(live|ready)|/v1/images/files/[^/]+|/v1/live")
-"""What needs no key: the page, whether the server lives, addresses that nobody can guess, and the
-page's connection, whose messages carry one."""
+"""Routes without a key: the page, health checks, unguessable addresses, and the page's WebSocket,
+whose messages have the key."""
 _BODY_SECONDS, _BODY_BYTES_A_SECOND = 30.0, 50_000
-"""A body may take so long, and a second more for each so many bytes that have come."""
+"""Seconds that a body may take, plus one second for each of this many bytes received."""
 _LINGER_SECONDS, _LINGER_BYTES = 1.0, 16_000_000
-"""For which, and up to how many bytes, what is left of a refused body is thrown away."""
+"""Seconds and bytes for which the rest of a refused body is read and discarded."""
 _GONE = 499
-"""Status of a request whose client left before it was answered, as nginx has it."""
+"""Status in logs of a request whose client disconnected, as in nginx."""
 
 
 def add_middleware(app: FastAPI, server: Server) -> None:
-    """Let requests go through all of it.
+    """Add all middleware.
 
     Args:
         app: the application.
-        server: whose it is.
+        server: its state.
     """
     app.add_middleware(BodyLimitMiddleware)  # the innermost
     app.add_middleware(AccessMiddleware, server=server)
@@ -70,14 +70,14 @@ def add_middleware(app: FastAPI, server: Server) -> None:
 
 
 class RequestMiddleware:
-    """Gives every request an id, answers safe headers, counts and logs what was answered.
+    """Adds request ids and security headers, and counts and logs responses.
 
-    Behind a proxy that serves a path of ours, the path is there afterwards, whether the proxy takes
-    it off or not; addresses in answers begin with it (``root_path`` of the ASGI specification).
+    Behind a proxy with a path prefix, requests work whether or not the proxy strips it, and URLs in
+    responses begin with it (``root_path`` of the ASGI specification).
 
     Args:
-        app: the application inside.
-        server: counts.
+        app: the inner application.
+        server: its state.
     """
 
     def __init__(self, app: ASGIApp, server: Server) -> None:
@@ -110,12 +110,12 @@ class RequestMiddleware:
         try:
             await self.app(scope, receive, answer)
         except asyncio.CancelledError:
-            # The server was told to end, and what it had accepted has taken too long.
+            # The server is stopping, and this request did not finish in time.
             if not status and scope["type"] == "http":
                 await stopping().response()(scope, receive, answer)
         except Exception as error:
             _log.error("a request failed", exc_info=error)
-            if status:  # it is too late to answer otherwise
+            if status:  # the response has already started
                 raise
             if scope["type"] == "http":
                 failed = ApiError(500, "the request failed; the server's log says why")
@@ -135,7 +135,7 @@ class RequestMiddleware:
 
 
 def _status_of(message: Message) -> int:
-    """The status that a message answers with; 0 where it says none."""
+    """The status of a response message; 0 for other messages."""
     kind = message["type"]
     if kind in ("http.response.start", "websocket.http.response.start"):
         return int(message["status"])
@@ -145,16 +145,16 @@ def _status_of(message: Message) -> int:
 
 
 class AccessMiddleware:
-    """Lets a request in, before its body is read: it has a key, and its page may use the server.
+    """Access control, before the body is read: API key and origin.
 
-    Without keys everybody is let in; but a page of another site may never draw, since its visitor
-    has not asked for it, unless its origin is among those of ``settings.cors``. Such a page may let
-    its own name mean this machine (DNS rebinding), so with ``settings.local_names`` only names of
-    this machine are answered.
+    Without keys, every client has access, except pages of other sites whose origin is not in
+    ``settings.cors`` (cross-site request forgery). Since such a page could resolve its own host
+    name to this machine (DNS rebinding), with ``settings.local_names`` only requests for names of
+    this machine are accepted.
 
     Args:
-        app: the application inside.
-        server: knows keys, origins and limits.
+        app: the inner application.
+        server: its state, with keys, origins and limits.
     """
 
     def __init__(self, app: ASGIApp, server: Server) -> None:
@@ -190,7 +190,7 @@ class AccessMiddleware:
                 await self._server.spend(user, Limited.REQUESTS)
 
     def _knows_origin(self, request: HTTPConnection) -> bool:
-        """Whether a page of this server, or one that may, sent the request, or no page at all."""
+        """Whether the request is from this server's page, an allowed origin, or no page at all."""
         origin = request.headers.get("origin")
         if origin is None or urlsplit(origin).netloc == request.headers.get("host"):
             return True
@@ -198,10 +198,10 @@ class AccessMiddleware:
 
 
 class BodyDeadlineMiddleware:
-    """Refuses bodies that come too slowly, and closes connections whose body is not wanted.
+    """Refuses bodies that arrive too slowly, and closes connections after a refused body.
 
     Args:
-        app: the application inside.
+        app: the inner application.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -253,10 +253,10 @@ class BodyDeadlineMiddleware:
 
 
 class BodyLimitMiddleware:
-    """Answers in the shape of all errors where a route's limit of bodies is exceeded.
+    """Converts the plain-text error of a route's body limit to the JSON format of all errors.
 
     Args:
-        app: the application inside, whose routes have limits that answer in plain text.
+        app: the inner application, whose routes have the limits.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -279,7 +279,7 @@ class BodyLimitMiddleware:
 
 
 def _route_path(scope: Scope) -> str:
-    """The path that a route is found by, without that of a proxy."""
+    """The path for routing, without the prefix of a proxy."""
     return str(scope["path"]).removeprefix(str(scope.get("root_path", "")))
 
 

@@ -1,4 +1,4 @@
-"""The models that are served: what is known of each without its weights, and how much they take."""
+"""The served models: their metadata, checks of requests without weights, and memory use."""
 
 from __future__ import annotations
 
@@ -19,34 +19,34 @@ from limner.hub import is_hub
 from limner.modelinfo import ModelInfo, read_info
 from limner.models.base import build
 from limner.models.settings import Settings, make_settings
-from limner.serving.drawing import ModelFile
 from limner.serving.errors import ApiError
+from limner.serving.model_runner import ModelFile
 from limner.serving.reader import read_file
 from limner.shipped import RUN_MODEL, find_model
 from limner.text.base import TextFeatures
 
 _UPSTREAM, _OTHER_UPSTREAM = "gpt-image-", ("gpt-image", "dall-e")
-"""What the names of upstream's models begin with."""
+"""Prefixes of the names of OpenAI's models."""
 _BESIDE_BYTES = 120_000_000
-"""What a model takes beside its weights: text encoder, planner, index of names.
+"""Memory of a model beside its weights: text encoder, planner, index of names.
 
-By the resident memory of a process that loads the shipped model, draws and unloads it, in turn.
+Measured as resident memory of a process that repeatedly loads, uses and unloads the shipped model.
 """
 _numbers = itertools.count()
 
 
 class ModelVersion:
-    """The weights that a file had at one time, described without reading them.
+    """A version of a model file, described without loading its weights.
 
     Args:
-        outline: a generator that checks what is asked of it; it may have no weights.
-        given: whether it can draw.
+        outline: a generator to check requests with; it may have no weights.
+        given: whether the outline has weights, so that it is used as the model itself.
 
     Attributes:
-        number: of this version.
-        replaced: by a newer one; it draws what it was asked for before.
-        bytes: of its parameters and buffers as it draws with them, of the drawings that it
-            remembers, and :data:`_BESIDE_BYTES`.
+        number: id of this version.
+        replaced: whether there is a newer version; it only finishes earlier requests.
+        bytes: memory of parameters and buffers in use, of cached drawings, and
+            :data:`_BESIDE_BYTES`.
     """
 
     def __init__(self, outline: Generator, given: bool = False) -> None:
@@ -57,11 +57,11 @@ class ModelVersion:
 
     @classmethod
     def read(cls, path: str | Path) -> ModelVersion:
-        """What a file, or a model of the hub, holds now.
+        """Read the current version of a file or hub model.
 
         Raises:
-            ModelFileError: the file is missing, foreign, damaged or too new.
-            CapabilityError: it does not draw.
+            ModelFileError: the file is missing, not a limner model, damaged or too new.
+            CapabilityError: it does not generate images.
         """
         if is_hub(path):
             return cls(open_hub_generator(path, device=None))
@@ -76,16 +76,16 @@ class ModelVersion:
 
     @property
     def file(self) -> ModelFile:
-        """The number, source and hash by which another process loads it."""
+        """Number, source and hash, for a model runner to load it."""
         return ModelFile(self.number, self.outline.source, self.outline.hash)
 
 
 class ServedModel:
-    """A model by its name.
+    """A served model.
 
     Args:
-        name: that requests choose it by.
-        version: that draws what is asked for from now on.
+        name: its name in requests.
+        version: the version used for new requests.
     """
 
     def __init__(self, name: str, version: ModelVersion) -> None:
@@ -93,17 +93,17 @@ class ServedModel:
 
     @property
     def outline(self) -> Generator:
-        """Checks what is asked of the model; it may have no weights."""
+        """A generator to check requests with; it may have no weights."""
         return self.version.outline
 
     @property
     def side(self) -> int:
-        """Of its pictures, in pixels."""
+        """Side of its pictures, in pixels."""
         return self.outline.model.config.size
 
     @property
     def described(self) -> dict[str, Any]:
-        """What ``/v1/models`` says of it, but for its name."""
+        """Its entry in ``/v1/models``, without the name."""
         model = self.outline.model
         return {
             "object": "model", "created": self.created, "owned_by": "limner",
@@ -114,11 +114,11 @@ class ServedModel:
         }  # fmt: skip
 
     def read(self, file: BinaryIO) -> Image.Image:
-        """A picture that a client sent, as it is drawn after."""
+        """Decode an uploaded picture at the size of a reference."""
         return Image.fromarray(whole(read_file(file), self.side))
 
     def check_options(self, settings: Settings) -> None:
-        """Refuse options that the model does not take, each by its name."""
+        """Refuse options that the model does not support, by name."""
         for name, value in settings.given.items():
             try:
                 self.outline.check_settings(make_settings(**{name: value}))
@@ -132,7 +132,7 @@ class Models:
     """All models of a server; the first is the default one.
 
     Args:
-        served: at least one, of different names.
+        served: at least one model, by unique names.
     """
 
     def __init__(self, served: Sequence[ServedModel]) -> None:
@@ -141,19 +141,19 @@ class Models:
 
     @classmethod
     def of(cls, generator: Generator) -> Models:
-        """A single model that is in memory already."""
+        """A single model in memory."""
         source = generator.source
         name = generator.model.family if source is None else name_of(source)
         return cls([ServedModel(name, ModelVersion(generator, given=True))])
 
     @classmethod
     def read(cls, specs: Sequence[str | Path | None]) -> Models:
-        """Several files, as for :func:`limner.load`.
+        """Read several models, given as for :func:`limner.load`.
 
         Raises:
-            UsageError: two have one name.
-            ModelFileError: a file is missing, foreign, damaged or too new.
-            CapabilityError: a model does not draw.
+            UsageError: two models have the same name.
+            ModelFileError: a file is missing, not a limner model, damaged or too new.
+            CapabilityError: a model does not generate images.
         """
         paths: dict[str, str | Path] = {}
         for path in (spec if spec and is_hub(spec) else find_model(spec) for spec in specs):
@@ -167,15 +167,15 @@ class Models:
 
     @property
     def given(self) -> dict[int, Generator]:
-        """Those that are in memory, by the numbers of their versions."""
+        """Models in memory, by the numbers of their versions."""
         versions = [each.version for each in self.served.values()]
         return {version.number: version.outline for version in versions if version.given}
 
     def find(self, name: str | None) -> ServedModel:
-        """The model that a request names; none and upstream's names mean the default one.
+        """The model of a request; no name, and names of OpenAI's models, give the default one.
 
         Raises:
-            ApiError: there is none of that name.
+            ApiError: there is no model of that name.
         """
         if not name:
             return self.default
@@ -191,7 +191,7 @@ class Models:
 
     @property
     def names(self) -> list[tuple[str, ServedModel]]:
-        """Every name, and for each one that clients of upstream's models look for."""
+        """All names, including aliases for clients that expect OpenAI's names."""
         return [
             (f"{before}{name}", model)
             for name, model in self.served.items()
@@ -200,7 +200,7 @@ class Models:
 
 
 def name_of(path: str | Path) -> str:
-    """What a model is served as: its file's name, or that of the run or place it is of."""
+    """The name of a model: that of its file, run folder or hub repository."""
     if is_hub(path):
         return HubSource.parse(path).name
     path = Path(path)
@@ -208,10 +208,10 @@ def name_of(path: str | Path) -> str:
 
 
 class _NoEncoder:
-    """Stands for the text encoder of a model that is only described.
+    """Placeholder for the text encoder of a model without weights.
 
     Args:
-        info: of the model.
+        info: metadata of the model.
     """
 
     def __init__(self, info: ModelInfo) -> None:

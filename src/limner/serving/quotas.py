@@ -1,8 +1,8 @@
-"""How much of what a key may ask for is left: requests a minute, drawings a day.
+"""Quotas of API keys: requests per minute, drawings per day.
 
-Periods are those of the clock (UTC), and counts begin anew with each. They are kept in the
-gallery's database, so that all processes of one gallery count together and a restart forgets
-nothing; without a gallery in memory, where a restart begins anew.
+Periods are minutes and days of the clock (UTC); counts start at zero in each. They are stored in
+the gallery's database, and so shared by all its processes and kept over restarts; without a gallery
+they are kept in memory.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from limner.serving.keys import Key
 from limner.serving.logs import request_facts
 
 Spend = Callable[[str, str, int, int, int], int]
-"""Adds an amount to what a user has spent of something in a period, unless that would be more than
-there is: ``(user, what, period, amount, most)``; returns what was spent before."""
+"""Adds to a user's count of a period unless it would exceed the limit:
+``(user, what, period, amount, most)``; returns the count before."""
 
 
 class _Kind(NamedTuple):
@@ -29,36 +29,36 @@ class _Kind(NamedTuple):
 
 
 class Limited(Enum):
-    """What is limited: its name in headers, its period in seconds, and the code of a refusal."""
+    """A kind of limit: its name in headers, its period in seconds, and its error code."""
 
     REQUESTS = _Kind("requests", 60, "rate_limit_exceeded")
     PICTURES = _Kind("images", 86_400, "quota_exceeded")
 
 
 class Quotas:
-    """What users have left.
+    """The quotas of all users.
 
     Args:
-        keys: by their users.
-        spend: where it is counted; None for in memory.
+        keys: keys by user.
+        spend: the counter; None for one in memory.
     """
 
     def __init__(self, keys: Mapping[str, Key], spend: Spend | None = None) -> None:
         self._keys, self._spend = keys, spend or _Memory().spend
 
     def limit(self, user: str, what: Limited) -> int | None:
-        """How much a user may have in a period; None for any amount."""
+        """The limit of a user per period; None for no limit."""
         key = self._keys.get(user)
         if key is None:
             return None
         return key.rate if what is Limited.REQUESTS else key.pictures
 
     def spend(self, user: str, what: Limited, amount: int = 1) -> None:
-        """Count what a user asks for; headers of the answer say what is left, as upstream's do.
+        """Charge a user's quota, and set the rate-limit headers of the response, as OpenAI does.
 
         Raises:
-            ApiError: it is more than is left, with the time when the next period begins.
-            DataError: the database that counts cannot be used.
+            ApiError: 429 if the quota is exceeded, with the time until the next period.
+            DataError: the database cannot be used.
         """
         most = self.limit(user, what)
         if most is None:
@@ -82,7 +82,7 @@ class Quotas:
 
 
 class _Memory:
-    """Counts of this process."""
+    """Counts in memory."""
 
     def __init__(self) -> None:
         self._counts: dict[tuple[str, str], tuple[int, int]] = {}

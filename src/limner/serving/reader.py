@@ -1,4 +1,4 @@
-"""What reads pictures for the server: captioner, aligner, index, restorer; one at a time."""
+"""Models that read pictures for the server (captioner, aligner, restorer), in one thread."""
 
 from __future__ import annotations
 
@@ -27,24 +27,22 @@ from limner.vision.aligner import Aligner
 _MOST_WAITING = 32
 _SECONDS = 2.0
 _MOST_PIXELS = 4_194_304
-"""Of a picture that is restored, before and after: some seconds, in which nobody else is served."""
+"""Limit on the size of a restored picture, before and after; it takes seconds and blocks others."""
 _Found = TypeVar("_Found")
 
 
 def read_file(file: BinaryIO) -> bytes:
-    """All of a file that a client sent."""
+    """Read an uploaded file."""
     file.seek(0)
     return file.read()
 
 
 class Reader:
-    """Reads pictures in a thread of its own, beside the one that draws.
-
-    Its models are loaded when they are first needed.
+    """Reads pictures in a thread of its own; its models are loaded on first use.
 
     Args:
-        index: of pictures that can be searched; None for none.
-        preferences: what users like, of ``limner feedback train``; None for nothing.
+        index: index of pictures to search; None for none.
+        preferences: file made by ``limner feedback train``; None for none.
 
     Raises:
         DataError: the index cannot be read.
@@ -69,7 +67,7 @@ class Reader:
 
     @cached_property
     def scorer(self) -> Scorer:
-        """Of pictures against their prompts, by the shipped aligner and captioner."""
+        """The scorer of pictures, with the shipped aligner and captioner."""
         return load_scorer(aligner=self.aligner)
 
     @cached_property
@@ -111,29 +109,29 @@ class Reader:
     def captions(
         self, file: BinaryIO, language: str | None = None, count: int = 1
     ) -> list[ScoredCaption]:
-        """What a picture shows, see :meth:`limner.reading.captions.OwnCaptioner.caption`."""
+        """Caption a picture, see :meth:`limner.reading.captions.OwnCaptioner.caption`."""
         return self.captioner.caption(whole(read_file(file), READ_SIDE), language, count)
 
     def matches(self, file: BinaryIO, texts: Sequence[str]) -> list[Match]:
-        """How well texts match a picture, see :func:`limner.reading.search.classify`."""
+        """Match texts with a picture, see :func:`limner.reading.search.classify`."""
         return classify(self.aligner, read_file(file), texts)
 
     def restored(
         self, file: BinaryIO, task: str, scale: int | None, prompt: str | None
     ) -> Restored:
-        """A picture without its faults, see :meth:`Restorer.restore`."""
+        """Restore a picture, see :meth:`Restorer.restore`."""
         return self.restorer.restore(read_file(file), task, scale=scale, prompt=prompt)
 
     def similar(self, index: PictureIndex, file: BinaryIO, count: int) -> list[Hit]:
-        """The pictures of an index that are most similar to another."""
+        """Pictures of the index most similar to one."""
         return index.by_picture(read_file(file), count)
 
     def scores(self, text: str, images: Sequence[Image.Image]) -> list[float]:
-        """How well pictures show a text, in [0, 1]; see :class:`~limner.improve.scoring.Scorer`."""
+        """Score pictures of a prompt, in [0, 1]; see :class:`~limner.improve.scoring.Scorer`."""
         return self.scorer.totals(text, images)
 
     def liked(self, text: str, images: Sequence[Image.Image], user: str) -> list[float]:
-        """How much a user likes pictures of a text; what all like where they have not voted."""
+        """Score pictures by a user's preferences, or the shared ones if the user has no votes."""
         head = self.preferences
         if head is None:
             raise UsageError("this server has learned from no votes")

@@ -1,4 +1,4 @@
-"""Running the image server: what it listens on."""
+"""Running the image server."""
 
 from __future__ import annotations
 
@@ -41,18 +41,18 @@ def run_server(
     signer: ContentSigner | None = None,
     on_ray: bool = False,
 ) -> None:
-    """Serve models until the process is told to end; accepted requests are finished first.
+    """Serve models until the process gets a signal to stop; accepted requests are finished first.
 
-    On SIGHUP files that have changed are loaded, and drawn with from then on.
+    On SIGHUP, models whose files have changed are reloaded.
 
     Args:
-        models: each as for :func:`limner.load`; the first is the default one.
-        listening: where, and to whom; its keys and origins replace those of the settings.
-        settings: how it is run; None for the defaults.
-        gallery: keeps what is drawn; None for the user's own.
-        moderation: of prompts and pictures; None for none.
-        signer: signs the files that are answered.
-        on_ray: let Ray Serve run as many replicas as there are to be workers instead.
+        models: each as for :func:`limner.load`; the first is the default model.
+        listening: address and access; its keys and origins replace those of the settings.
+        settings: all other settings; None for the defaults.
+        gallery: location of the gallery; None for the user's.
+        moderation: moderation of prompts and pictures; None for none.
+        signer: signs the files in responses; None for unsigned files.
+        on_ray: run replicas with Ray Serve instead of worker processes.
 
     Raises:
         DataError: the index cannot be read, or the gallery not be opened.
@@ -85,10 +85,10 @@ def run_server(
 
 
 def _check_packages() -> None:
-    """Refuse to serve without the packages of the server, which are an extra.
+    """Check that the packages of the extra ``serve`` are installed.
 
     Raises:
-        MissingExtraError: naming one of them.
+        MissingExtraError: one of them is missing.
     """
     try:
         import limner.serving.connections
@@ -100,7 +100,7 @@ def _check_packages() -> None:
 
 
 def _listening_as(listening: Listening, settings: ServerSettings) -> ServerSettings:
-    """The settings with whom the server listens to, and the device that there is.
+    """Complete the settings with keys, origins and the resolved device.
 
     Raises:
         DataError: the keys cannot be read.
@@ -128,12 +128,12 @@ def _listening_as(listening: Listening, settings: ServerSettings) -> ServerSetti
 
 
 def _serve(app: FastAPI, host: str, listener: socket.socket) -> None:
-    """Serve an application in this process until it is told to end."""
+    """Serve an application in this process until a signal to stop."""
     import uvicorn
 
     from limner.serving.connections import uvicorn_config
 
-    # uvicorn sends itself the signal again once it has ended; being told to end is no failure.
+    # uvicorn raises the signal again after it has stopped, which is not an error here.
     signal.signal(signal.SIGTERM, lambda *_: None)
     if hasattr(signal, "SIGHUP"):
         reload = app.state.server.reload_all
@@ -147,7 +147,7 @@ def _serve(app: FastAPI, host: str, listener: socket.socket) -> None:
 def _serve_on_ray(
     build: Callable[..., FastAPI], settings: ServerSettings, host: str, listener: socket.socket
 ) -> None:
-    """Serve replicas of an application by Ray, each of one process, until told to end."""
+    """Serve replicas of an application with Ray, one process each, until a signal to stop."""
     from limner.serving.on_ray import serve_on_ray
 
     port, threads = listener.getsockname()[1], settings.threads or 1
@@ -195,7 +195,7 @@ def _application(
             f"{error}: name another with --gallery, or keep nothing with --no-gallery"
         ) from error
     set_threads(settings.threads)
-    warnings.simplefilter("ignore", PromptWarning)  # whoever asked is told in the answer
+    warnings.simplefilter("ignore", PromptWarning)  # responses have these warnings
     read = Models.read(models)
     check_memory(read, settings)
     return make_app(read, settings, kept, _moderator(moderation), signer)
@@ -212,7 +212,7 @@ def _check_origins(origins: Sequence[str], keys: bool) -> None:
 
 
 def _listener(host: str, port: int) -> socket.socket:
-    """A socket that listens; its port is taken before the model is loaded."""
+    """A listening socket, opened before the models are loaded."""
     try:
         family, kind, _, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE

@@ -1,4 +1,4 @@
-"""What the routes share: the model with its batcher, who may draw, finished pictures."""
+"""State that the routes share: models with their batcher, access control, finished pictures."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from limner.serving.batcher import Batcher
 from limner.serving.capacity import workers_for
 from limner.serving.categories import Stage
 from limner.serving.connections import unless_gone
-from limner.serving.drawing import Drawer
 from limner.serving.errors import ApiError, of_limner
 from limner.serving.gallery import Gallery
 from limner.serving.keys import user_with
 from limner.serving.logs import request_facts
 from limner.serving.metrics import Metrics
+from limner.serving.model_runner import ModelRunner
 from limner.serving.models import Models, ModelVersion, ServedModel
 from limner.serving.moderation import Flag, Moderator, flags_as_json
 from limner.serving.pictures import PictureLinks
@@ -48,13 +48,13 @@ from limner.threads import usable_cpus
 _log = logging.getLogger(__name__)
 MOST_EDITED_PIXELS = 4096 * 4096
 _ADMIN = "admin"
-"""The user who may change what is served."""
+"""The user who may reload models."""
 
 
 class SentPicture(NamedTuple):
-    """What is drawn after in a picture that a client sent, and what it was flagged for.
+    """An uploaded picture: its features as a reference, and its moderation flags.
 
-    The reference is None where the picture is drawn into instead.
+    The reference is None for a picture that is edited rather than used as a reference.
     """
 
     reference: SeenReference | None
@@ -62,14 +62,22 @@ class SentPicture(NamedTuple):
 
 
 class Server:
-    """What the routes share: the models with their batcher, what reads pictures, finished ones.
+    """State that the routes share.
 
     Args:
-        models: that are served.
-        settings: how the server is run.
-        gallery: keeps what is drawn; None to keep nothing.
-        moderator: flags or refuses prompts and pictures; None to let all through.
-        signer: signs the files that are answered; None to leave them unsigned.
+        models: the served models.
+        settings: settings of the server.
+        gallery: stores the pictures; None to store none.
+        moderator: flags or refuses prompts and pictures; None for no moderation.
+        signer: signs the files in responses; None for unsigned files.
+
+    Attributes:
+        batcher: queues and executes requests.
+        reader: captioner, aligner and index.
+        links: finished pictures by their addresses.
+        metrics: what ``/metrics`` reports.
+        quotas: what each API key has left.
+        rewriter: rewrites prompts on request.
     """
 
     def __init__(
@@ -90,33 +98,34 @@ class Server:
         self.links = PictureLinks(settings.link_seconds)
         self.reader = Reader(settings.index, settings.preferences)
         self.metrics = Metrics(lambda: self.batcher.waiting, lambda: self.batcher.drawing)
+        runners = _model_runners(models, settings, self.reader)
         self.batcher = Batcher(
-            models, _drawers(models, settings, self.reader), self.metrics, memory=settings.memory,
+            models, runners, self.metrics, memory=settings.memory,
             most_waiting=settings.most_waiting, most_seconds=settings.most_seconds,
         )  # fmt: skip
 
     def check(self, model: ServedModel, request: DrawRequest) -> tuple[Flag, ...]:
-        """Refuse what is not to be drawn: options that the model does not take, and by moderation.
+        """Check the options of a request against the model, and moderate its prompt.
 
         Returns:
-            What the prompt is flagged for.
+            The prompt's flags.
         """
         model.check_options(request.settings)
         return self.check_prompt("; ".join((request.prompt, *request.edits)))
 
     def check_prompt(self, prompt: str) -> tuple[Flag, ...]:
-        """What a prompt is flagged for; refuses by moderation."""
+        """Moderate a prompt; returns its flags."""
         self.note_prompt(prompt)
         return self._counted(self.moderator.check_prompt(prompt))
 
     async def rewritten(self, model: ServedModel, asked: Asked) -> tuple[Asked, tuple[Flag, ...]]:
-        """What is asked for with its prompt rewritten, if that is asked for, too.
+        """A request with its prompt rewritten, if it asks for that.
 
-        The prompt is moderated before it is shown to a language model; what that makes of it is
-        moderated like every prompt, by :meth:`check`.
+        The given prompt is moderated before a language model sees it; the rewritten one is
+        moderated like any other, by :meth:`check`.
 
         Returns:
-            Both, and what the prompt was flagged for as it was given.
+            The request, and the flags of the given prompt.
 
         Raises:
             ApiError: the prompt or an option is refused, or the rewriter fails.
@@ -224,18 +233,18 @@ class Server:
                 flags=flags_as_json(flags),
             )  # fmt: skip
             return row.id
-        except LimnerError as error:  # it was drawn, and is answered
+        except LimnerError as error:  # the response does not depend on it
             _log.error("a picture is not in the gallery: %s", error)
             return None
 
     def link(self, file: bytes, name: str | None, asked: Asked) -> str:
-        """What a file is fetched by for a while: one of the gallery by its id, else from memory."""
+        """Name of a temporary address of a file: in the gallery if it is there, else in memory."""
         if self.gallery is None or name is None:
             return self.links.add(file, asked.format)
         return self.gallery.links.name(name, f".{asked.format}", self.settings.link_seconds)
 
     def tidy(self) -> None:
-        """Remove from the gallery what killed processes have left, and what is too old."""
+        """Remove leftovers of killed processes and expired pictures from the gallery."""
         if self.gallery is None:
             return
         try:
@@ -247,38 +256,39 @@ class Server:
             _log.error("the gallery could not be tidied: %s", error)
 
     async def perform(self, request: Request, user: str, model: ServedModel, task: Task) -> Any:
-        """Do a task with a model that is served, see :mod:`limner.serving.tasks`.
+        """Run a task with a served model, see :mod:`limner.serving.tasks`.
 
         Args:
-            request: of the client; the task is dropped when it goes away.
-            user: whose it is.
-            model: it is done with.
-            task: is done.
+            request: the HTTP request; the task is cancelled if its client disconnects.
+            user: the client's user.
+            model: the model to use.
+            task: the task.
 
         Raises:
-            ApiError: too many wait, it is refused, took too long, or failed.
+            ApiError: there are too many tasks, or it was refused, timed out or failed.
         """
         ticket = self.batcher.perform(model, task, user)
         cancel = partial(self.batcher.cancel, ticket)
         return await unless_gone(request, self.batcher.outcome(ticket), cancel)
 
     def answered(self, model: str, kind: str) -> None:
-        """Count a picture that the request at hand is answered with, see :class:`Metrics`."""
+        """Count a picture in the current response, see :class:`Metrics`."""
         self.metrics.answered(model, kind)
         request_facts().pictures += 1
 
     def note_prompt(self, prompt: str) -> None:
-        """Have the log say what the request at hand asks for, if it may."""
+        """Add a prompt to the log line of the current request, if prompts are logged."""
         if self.settings.log_prompts:
             request_facts().prompts.append(prompt)
 
     def reload(self, model: ServedModel) -> bool:
-        """Let a model draw as its file says now; False where that has not changed.
+        """Reload a model from its file; False if the file has not changed.
 
-        The file is loaded beside what is served; what was asked for before is drawn as it was.
+        The file is loaded while the old version is still served; earlier requests are finished
+        with the old version.
 
         Raises:
-            ModelFileError: the file cannot be loaded; all stays as it was.
+            ModelFileError: the file cannot be loaded; the old version stays.
             UsageError: the model has no file.
         """
         path = model.outline.source
@@ -293,33 +303,33 @@ class Server:
             return True
 
     def reload_all(self) -> None:
-        """Do so with every model, and log what has come of it."""
+        """:meth:`reload` every model, and log the results."""
         for name, model in self.models.served.items():
             try:
                 if self.reload(model):
-                    _log.info("%s is served as its file is now, %s", name, model.outline.hash)
+                    _log.info("%s was reloaded, %s", name, model.outline.hash)
             except LimnerError as error:
-                _log.error("%s is served as it was: %s", name, error)
+                _log.error("%s could not be reloaded: %s", name, error)
 
     def check_admin(self, request: HTTPConnection) -> None:
-        """Refuse those who may draw only.
+        """Refuse requests of users other than ``admin``.
 
         Raises:
-            ApiError: the request has no key of this server, or not that of the user ``admin``.
+            ApiError: 403, or 401 without a valid key.
         """
         if not self.settings.keys or self.user_of(request) != _ADMIN:
             raise ApiError(403, f"only the key of the user {_ADMIN!r} may do that",
                            code="permission_denied")  # fmt: skip
 
     def user_of(self, request: HTTPConnection, key: str = "") -> str:
-        """Whose request it is: the name of its key, else the address it comes from.
+        """The user of a request: the name of its API key, or its IP address without keys.
 
         Args:
-            request: its ``authorization`` holds the key.
-            key: where a browser cannot send that header.
+            request: a request with the key in its ``Authorization`` header.
+            key: the key, for browsers that cannot send that header.
 
         Raises:
-            ApiError: keys are asked for and it has none of them.
+            ApiError: 401, if keys are required and it has none of them.
         """
         user = request_facts().user = self._user_of(request, key)
         return user
@@ -335,7 +345,7 @@ class Server:
         return user
 
     async def spend(self, user: str, what: Limited, amount: int = 1) -> None:
-        """Count what a user asks for, see :meth:`Quotas.spend`."""
+        """Charge a user's quota, see :meth:`Quotas.spend`."""
         if self.quotas.limit(user, what) is None:
             return
         try:
@@ -344,16 +354,16 @@ class Server:
             raise of_limner(error) from error
 
 
-def _drawers(
+def _model_runners(
     models: Models, settings: ServerSettings, reader: Reader
-) -> list[Drawer] | list[Worker]:
-    """What draws: this process, or others."""
+) -> list[ModelRunner] | list[Worker]:
+    """The model runner of this process, or worker processes."""
     count = workers_for(models, settings)
     if count == 1:
-        drawer = Drawer(
+        runner = ModelRunner(
             models.given, device=settings.device, threads=settings.threads,
             scorer=lambda: reader.scorer,
         )  # fmt: skip
-        return [drawer]
+        return [runner]
     threads = settings.threads or max(1, usable_cpus() // count)
     return [Worker(settings.device, threads, settings.log_format) for _ in range(count)]

@@ -1,4 +1,4 @@
-"""How a server is run: what ``limner serve`` takes, in groups."""
+"""Settings of the server: the options of ``limner serve``, in groups."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from limner.text.rewrite import RULES
 
 @dataclass(frozen=True)
 class Listening:
-    """Where a server listens, and to whom.
+    """Address of the server, and access to it.
 
     Attributes:
-        host: to listen on; beyond this machine only with keys, or ``insecure``.
-        port: to listen on; 0 for a free one.
+        host: address to listen on; one that other machines reach needs keys or ``insecure``.
+        port: port to listen on; 0 for a free one.
         keys: a file of users and the SHA-256 of their keys, see
             :func:`limner.serving.keys.read_keys`.
-        cors: origins whose pages may use the server, beside its own; ``*``, without keys, for all.
-        insecure: listen beyond this machine without keys.
-        root_path: below which a proxy serves it, as ``/limner``; empty for none.
+        cors: other origins whose pages may use the server; ``*`` for all, only without keys.
+        insecure: allow an address that other machines reach, without keys.
+        root_path: path prefix of a reverse proxy, such as ``/limner``; empty for none.
     """
 
     host: str = "127.0.0.1"
@@ -36,12 +36,12 @@ class Listening:
 
 @dataclass(frozen=True)
 class GalleryPlace:
-    """Where what is drawn is kept.
+    """Location of the gallery.
 
     Attributes:
-        folder: of the files; None for the user's own.
-        database: of the rows, see :class:`limner.serving.gallery.Gallery`.
-        nowhere: nothing is kept.
+        folder: folder of the files; None for the user's gallery.
+        database: URL of the database, see :class:`limner.serving.gallery.Gallery`.
+        nowhere: store nothing.
     """
 
     folder: Path | None = None
@@ -51,12 +51,12 @@ class GalleryPlace:
 
 @dataclass(frozen=True)
 class Moderation:
-    """What is looked for, and what is done about it.
+    """Which content to moderate, and how.
 
     Attributes:
-        prompts: what is done about unsafe words in them.
-        pictures: the same for pictures, sent or drawn.
-        categories: that count; None for all but profanity.
+        prompts: how to handle unsafe words in prompts.
+        pictures: how to handle unsafe pictures, uploaded or drawn.
+        categories: categories to moderate; None for all but profanity.
     """
 
     prompts: Mode = Mode.OFF
@@ -66,30 +66,29 @@ class Moderation:
 
 @dataclass(frozen=True)
 class ServerSettings:
-    """How a server is run.
+    """Settings of a server.
 
     Attributes:
-        keys: by the names of their users; none: everybody may draw.
-        cors: origins whose pages may use the server, beside its own.
-        local_names: whether it answers only where it is called by a name of this machine.
-        root_path: below which a proxy serves it, as ``/limner``; empty for none.
-        most_waiting: pictures that may wait; more are refused.
-        most_seconds: a request may take.
-        link_seconds: for which a picture is kept under its address.
-        keep_days: that pictures stay in the gallery; None for ever.
-        keep_bytes: of all pictures in the gallery; None without bound.
-        log_format: of the lines of processes that draw.
-        log_prompts: whether the log says what was asked for.
-        index: of pictures that can be searched, see :class:`limner.reading.search.PictureIndex`.
-        preferences: what users like, see :func:`limner.improve.feedback.load_preferences`.
-        memory: bytes that models take at most, see :class:`limner.serving.batcher.Batcher`.
-        workers: processes that draw; with 1, that is this one. None for as many as there is room
-            for, see :func:`limner.serving.capacity.workers_for`.
-        device: where models draw.
-        threads: of the CPU, in each process; None for an equal share.
-        rewriter: of prompts that are to be rewritten, see
-            :func:`limner.text.rewrite.load_rewriter`.
-        base_url: of the endpoint of a rewriter ``openai:MODEL``.
+        keys: API keys by user; if empty, no key is required.
+        cors: other origins whose pages may use the server.
+        local_names: whether to accept only requests whose host is a name of this machine.
+        root_path: path prefix of a reverse proxy, such as ``/limner``; empty for none.
+        most_waiting: longest queue, in pictures.
+        most_seconds: time limit of a request.
+        link_seconds: lifetime of the address of a picture.
+        keep_days: days after which gallery pictures without a thumb up expire; None for never.
+        keep_bytes: largest total size of the gallery; None for no limit.
+        log_format: log format of worker processes.
+        log_prompts: whether prompts are logged.
+        index: index of pictures to search, see :class:`limner.reading.search.PictureIndex`.
+        preferences: see :func:`limner.improve.feedback.load_preferences`.
+        memory: most bytes for loaded models, see :class:`limner.serving.batcher.Batcher`.
+        workers: number of worker processes; 1 means that this process runs the models. None
+            chooses a number, see :func:`limner.serving.capacity.workers_for`.
+        device: device of the models.
+        threads: CPU threads per process; None for an equal share.
+        rewriter: rewriter of prompts on request, see :func:`limner.text.rewrite.load_rewriter`.
+        base_url: URL of the endpoint of a rewriter ``openai:MODEL``.
     """
 
     keys: Mapping[str, Key] = field(default_factory=dict)

@@ -1,7 +1,8 @@
-"""What is done with a model beside single pictures: prompts explained, pictures refined.
+"""Long-running tasks of the server: explaining a prompt, refining a picture.
 
-A task is queued like a picture and done by who draws (:mod:`limner.serving.drawing`), with the
-model that is loaded there; it goes on by turns, a network evaluation at a time.
+A task is queued like a picture and executed by a model runner
+(:mod:`limner.serving.model_runner`) with a model that is loaded there; it pauses after every
+network evaluation, so that pictures are drawn in between.
 """
 
 from __future__ import annotations
@@ -16,18 +17,18 @@ from limner.generation.requests import DrawRequest
 from limner.improve.refine import Refiner
 from limner.improve.refinement import Refinement
 from limner.improve.scoring import Scorer
-from limner.serving.turns import Pause
+from limner.serving.pausable_call import Pause
 
 GetScorer = Callable[[], Scorer]
-"""The scorer of whoever does tasks, loaded when it is first needed."""
+"""Returns the model runner's scorer, which is loaded on first use."""
 
 
 class Task(Protocol):
-    """Something to be done with a model.
+    """A task to run with a model.
 
     Attributes:
         kind: a short name, for metrics.
-        param: the field of its request that is wrong where it is refused.
+        param: the request field that is named in the error if the task is refused.
     """
 
     kind: ClassVar[str]
@@ -35,18 +36,18 @@ class Task(Protocol):
 
     @property
     def request(self) -> DrawRequest:
-        """What is drawn first."""
+        """The first picture to draw."""
 
     def run(self, generator: Generator, scorer: GetScorer, pause: Pause) -> Any:
-        """Do it.
+        """Run the task.
 
         Args:
-            generator: draws.
-            scorer: scores.
-            pause: is called after every network evaluation.
+            generator: the model.
+            scorer: returns the scorer of pictures.
+            pause: called after every network evaluation.
 
         Raises:
-            LimnerError: it is refused.
+            LimnerError: the task is refused.
         """
 
 
@@ -55,8 +56,8 @@ class Explain:
     """Draw a prompt and explain the picture.
 
     Attributes:
-        request: a prompt alone.
-        maps: where they come from; None for the best that there is.
+        request: its prompt; no other field is used.
+        maps: the kind of heat maps; None for the best one available.
     """
 
     kind: ClassVar[str] = "explanation"
@@ -76,9 +77,9 @@ class Refine:
     """Draw a prompt until a picture shows it.
 
     Attributes:
-        request: what is drawn first.
-        budget: pictures at most.
-        target: score from which on a picture is good enough.
+        request: the first picture to draw.
+        budget: maximal number of pictures.
+        target: score at which to stop.
     """
 
     kind: ClassVar[str] = "refinement"

@@ -1,4 +1,4 @@
-"""Requests that wait or are being drawn, and what those who asked are told of them."""
+"""Queued and running requests, and the events that are sent to their clients."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from PIL import Image
 from limner.generation.picture import Picture
 from limner.generation.references import SeenReference
 from limner.generation.requests import DrawRequest
-from limner.serving.drawing import Done
 from limner.serving.errors import ApiError
+from limner.serving.model_runner import TaskDone
 from limner.serving.models import ModelVersion
 from limner.serving.tasks import Task
 
 _log = logging.getLogger(__name__)
 
 Exact = tuple[int, DrawRequest, str | None]
-"""All that the bits of a picture follow from; see :meth:`Ticket.exact`."""
+"""Everything that determines the bits of a picture; see :meth:`Ticket.exact`."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,9 @@ class Partial:
     """A preview of one of a request's pictures.
 
     Attributes:
-        picture: which of them, from 0.
-        index: which of its previews, from 0.
-        image: what the network predicts.
+        picture: its index in the request.
+        index: index of the preview.
+        image: the current estimate of the picture.
     """
 
     picture: int
@@ -42,11 +42,11 @@ class Partial:
 
 @dataclass(frozen=True)
 class Finished:
-    """One of a request's pictures.
+    """A finished picture of a request.
 
     Attributes:
-        picture: which of them, from 0.
-        result: what was drawn.
+        picture: its index in the request.
+        result: the finished picture.
     """
 
     picture: int
@@ -58,18 +58,23 @@ Event = Partial | Finished
 
 @dataclass(eq=False)
 class Ticket:
-    """A request in the queue, or being drawn.
+    """A queued or running request of a client.
 
     Attributes:
-        model: draws it.
-        requests: one a picture.
-        user: whose it is; users take turns.
-        partial_images: previews of each picture.
-        since: on the monotonic clock, when it came.
-        deadline: on the same clock; it is dropped then.
-        references: what each picture is drawn after; empty for nothing.
-        task: that is done instead of drawing the one request; None for none.
-        context: in which lines are logged, so that they name the request.
+        model: the model to use.
+        requests: one per picture.
+        user: the client's user; the queue is fair between users.
+        partial_images: number of previews per picture.
+        since: when it arrived, on the monotonic clock.
+        deadline: when it is dropped, on the same clock.
+        loop: the event loop of the route that waits for it.
+        references: the reference of each picture; empty for none.
+        task: a task to run instead of drawing the one request.
+        context: context variables for logging, so that log lines name the HTTP request.
+        events: what the route reads: previews, pictures, the result of a task, or an error.
+        cancelled: whether nobody waits for it any more.
+        shown: number of previews sent, by the index of a picture.
+        losses: how often it was requeued because its model runner was lost.
     """
 
     model: ModelVersion
@@ -82,26 +87,26 @@ class Ticket:
     references: Sequence[SeenReference | None] = ()
     task: Task | None = None
     context: Context = field(default_factory=copy_context)
-    events: asyncio.Queue[Event | Done | ApiError] = field(default_factory=asyncio.Queue)
+    events: asyncio.Queue[Event | TaskDone | ApiError] = field(default_factory=asyncio.Queue)
     cancelled: bool = False
     shown: dict[int, int] = field(default_factory=dict)
     losses: int = 0
 
     def exact(self, number: int) -> Exact:
-        """All that the bits of a picture follow from; the last is the hash of its reference."""
+        """Everything that determines a picture: model, request, and the hash of its reference."""
         reference = self.references[number] if self.references else None
         after = None if reference is None else reference.digest
         return self.model.number, self.requests[number], after
 
-    def post(self, event: Event | Done | ApiError) -> None:
-        """Hand an event to whoever waits, from the thread that draws."""
+    def post(self, event: Event | TaskDone | ApiError) -> None:
+        """Send an event to the waiting route, from a batcher thread."""
         try:
             self.loop.call_soon_threadsafe(self.events.put_nowait, event)
-        except RuntimeError:  # the loop is closed: nobody waits
+        except RuntimeError:  # the loop is closed
             self.cancelled = True
 
     def refuse(self, error: ApiError) -> None:
-        """Tell whoever waits why there is no picture; once."""
+        """Send an error to the waiting route, unless the request has already ended."""
         if not self.cancelled:
             self.cancelled = True
             if error.status == HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -110,4 +115,4 @@ class Ticket:
 
 
 Waiting = tuple[Ticket, int]
-"""One of the pictures of a request, or its task."""
+"""A request, and the index of one of its pictures; 0 for a task."""

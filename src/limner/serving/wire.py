@@ -1,8 +1,8 @@
-"""What clients of the Images API send, and what limner makes of it.
+"""The request schemas of the Images API, and their conversion to draw requests.
 
-The fields are those of both eras of the API (``response_format`` and ``style: vivid`` beside
-``output_format`` and ``background``), limner's own drawing options, made from
-:class:`limner.models.settings.Settings`, and names that other servers taught people.
+The fields are those of all versions of the API (``response_format`` and ``style: vivid`` as well as
+``output_format`` and ``background``), limner's own options, generated from
+:class:`limner.models.settings.Settings`, and aliases used by other servers.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from limner.text.rewrite import Rewriter
 
 MOST_CHARACTERS, MOST_PICTURES, LARGEST_SIDE, SMALLEST_SIDE = 32_000, 10, 1024, 16
 MOST_JSON_BYTES = 1_000_000
-"""Of a body without pictures."""
+"""Largest body without pictures, in bytes."""
 _WITH_ADDRESS = "dall-e"
-"""Models so called are answered with an address unless another form is asked for, as upstream's."""
+"""Requests for models of this name get URLs by default, as at OpenAI."""
 MOST_DRAWN = 32
-"""That the best of a request are chosen among."""
+"""Most drawings per request to choose the best of."""
 _FRAMES, _FRAME_MS = 9, 200
 _SIZE = re.compile(r"([0-9]{1,4})x([0-9]{1,4})")
 _LONGEST_NAME = 80
-"""Of a field in an error, in characters: clients may make up any."""
+"""Characters of a field name quoted in an error; clients may send anything."""
 _NO_PROMPT = "the prompt is empty; write at least one word of what to draw"
 _OLD_STYLES = frozenset({"vivid", "natural"})
 _ALIASES = {
@@ -45,11 +45,11 @@ _ALIASES = {
     "negative": ("negative_prompt",),
 }  # fmt: skip
 _OF_THE_API = frozenset({"size", "transparent", "style"})
-"""Drawing options that the API has fields of its own for."""
+"""Drawing options for which the API has its own fields."""
 
 
 class OutputFormat(StrEnum):
-    """What a picture can be answered as: what limner writes, and animations."""
+    """Formats of pictures in responses: those of files, and animations."""
 
     PNG = "png"
     WEBP = "webp"
@@ -59,7 +59,7 @@ class OutputFormat(StrEnum):
 
 
 def _no_empty_text(value: object) -> object:
-    """None for an empty text, which some clients send for what is not chosen."""
+    """None for an empty string, which some clients send for unset fields."""
     return None if value == "" else value
 
 
@@ -67,7 +67,7 @@ _Optional = BeforeValidator(_no_empty_text)
 
 
 class _ApiFields(BaseModel):
-    """The fields that the Images API itself has, but for the prompt."""
+    """The fields of the Images API itself, except the prompt."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
@@ -154,7 +154,7 @@ class _Edited(_Prompted):
 
 
 def _drawing_options(left_out: frozenset[str] = frozenset()) -> dict[str, Any]:
-    """Limner's options as fields: those of :class:`Settings` that the API has none for."""
+    """Limner's options as fields: those of :class:`Settings` without a field in the API."""
     found: dict[str, Any] = {}
     for name in OPTIONS:
         if name not in _OF_THE_API | left_out:
@@ -253,15 +253,15 @@ RefinementRequest: type[_Refined] = create_model(
 
 
 def understand_drawn(body: BaseModel, own_side: int, what: str) -> DrawRequest:
-    """The one picture that is drawn and explained or refined.
+    """The request for the one picture to explain or refine.
 
     Args:
         body: an :data:`ExplanationRequest` or a :data:`RefinementRequest`.
-        own_side: of the model's pictures, in pixels.
-        what: is done with it, in messages.
+        own_side: side of the model's pictures, in pixels.
+        what: name of the task, for messages.
 
     Raises:
-        ApiError: the size is no square.
+        ApiError: the size is not square.
     """
     given = body.model_dump()
     width, height = _size(given["size"], own_side)
@@ -277,26 +277,25 @@ def understand_drawn(body: BaseModel, own_side: int, what: str) -> DrawRequest:
 
 
 class Asked(BaseModel):
-    """A request as it is drawn and answered.
+    """A parsed request, and how to respond to it.
 
     Attributes:
-        requests: what is drawn: for each picture of the answer its frames, or the ``best_of``
-            that the pictures of the answer are chosen among.
-        count: pictures in the answer.
-        frames: of each picture; 1 but for animations.
-        milliseconds: for which a frame is shown.
-        width: of the pictures, in pixels.
-        height: the same.
-        format: of the files.
-        quality: of lossy files.
-        answered_quality: what the answer says.
-        as_url: whether pictures are fetched by an address of their own.
-        as_file: whether they are in the answer itself.
-        stream: whether the answer is a stream of events.
-        partial_images: how many previews each picture has in it.
-        safety_identifier: echoed.
-        rewrite: whether the prompt is to be rewritten.
-        prefer: whether the best are what the user likes, not what shows the words.
+        requests: the pictures to draw: the frames of each picture, or ``best_of`` candidates.
+        count: number of pictures in the response.
+        frames: frames per picture; 1 except for animations.
+        milliseconds: duration of a frame.
+        width: width of the pictures, in pixels.
+        height: their height.
+        format: format of the files.
+        quality: quality of lossy files.
+        answered_quality: the ``quality`` field of the response.
+        as_url: whether pictures are returned as URLs.
+        as_file: whether the response is the file itself.
+        stream: whether the response is a stream of events.
+        partial_images: number of previews per picture in the stream.
+        safety_identifier: echoed in the response.
+        rewrite: whether to rewrite the prompt.
+        prefer: whether the best are chosen by the user's preferences instead of the score.
     """
 
     model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
@@ -319,9 +318,9 @@ class Asked(BaseModel):
     prefer: bool = False
 
     def inpainting(self, masked: MaskedPicture) -> Asked:
-        """The same, drawn in the hole of a picture, whose size the answer has.
+        """The same request as inpainting of a picture; the response has the picture's size.
 
-        There are no previews: the model sees a part of the picture only.
+        There are no previews, because the model only has a window of the picture.
         """
         height, width = masked.mask.shape
         requests = tuple(
@@ -335,7 +334,7 @@ class Asked(BaseModel):
         return self.model_copy(update=own)
 
     def changing(self, source: SourcePicture) -> Asked:
-        """The same, as changes of a picture, whose shape the answer has; there are no previews."""
+        """The same request as image-to-image, with the source's aspect ratio and no previews."""
         requests = tuple(
             replace(
                 each, source=source, settings=each.settings.model_copy(update={"transparent": None})
@@ -354,10 +353,10 @@ class Asked(BaseModel):
         return self.model_copy(update={"requests": tuple(own)})
 
     def saying(self, record: Record, own_side: int) -> Asked:
-        """The prompt as an instruction that changes the plan of a picture, by its record.
+        """The request that edits the plan of a picture, with the prompt as the instruction.
 
         Raises:
-            UsageError: the picture has no plan that could be changed.
+            UsageError: the picture has no plan.
         """
         request = edit_request(record, [self.requests[0].prompt])
         side = record.settings.size or own_side
@@ -366,25 +365,25 @@ class Asked(BaseModel):
 
     @property
     def transparent(self) -> bool:
-        """Whether the background is left out."""
+        """Whether the background is transparent."""
         return bool(self.requests[0].settings.transparent)
 
     @property
     def chosen(self) -> bool:
-        """Whether the best of several drawings are answered with."""
+        """Whether the pictures of the response are chosen among candidates."""
         return len(self.requests) > self.count * self.frames
 
 
 def understand(body: BaseModel, own_side: int, prompt: str | None = None) -> Asked:
-    """What a body asks for.
+    """Parse a request body.
 
     Args:
         body: a :data:`GenerationRequest`, :data:`EditRequest` or :data:`VariationRequest`.
-        own_side: of the model's pictures, in pixels.
-        prompt: what is drawn, where the body has none.
+        own_side: side of the model's pictures, in pixels.
+        prompt: the prompt, if the body has none.
 
     Raises:
-        ApiError: fields that do not fit together.
+        ApiError: fields contradict each other.
     """
     given = body.model_dump()
     width, height = _size(given["size"], own_side)
@@ -427,7 +426,7 @@ def understand(body: BaseModel, own_side: int, prompt: str | None = None) -> Ask
 
 
 def check_alone(body: BaseModel) -> None:
-    """Refuse fields of an edit that its picture's own record decides."""
+    """Refuse fields of an edit that are determined by the picture's record."""
     own = {*OPTIONS, "n", "seed", "best_of", "prefer", "background", "style", "size"}
     given = body.model_dump()
     name = next((name for name in sorted(own) if given.get(name) is not None), None)
@@ -440,7 +439,7 @@ def check_alone(body: BaseModel) -> None:
 
 
 def _check_together(given: Mapping[str, Any], kind: OutputFormat, count: int, best_of: int) -> None:
-    """Refuse fields that do not fit together."""
+    """Refuse fields that contradict each other."""
     gif = kind is OutputFormat.GIF
     refusals = [
         ("background", given["background"] == "transparent"
@@ -465,9 +464,9 @@ def _check_together(given: Mapping[str, Any], kind: OutputFormat, count: int, be
 def _frames(request: DrawRequest, count: int) -> list[DrawRequest]:
     """The frames of an animation of a picture.
 
-    A thing changes its shape and colour as variety grows to what was asked for, 1 where nothing
-    was, and shrinks again. It never is 0, because a drawing may be mirrored as soon as it varies,
-    and no two frames are the same, because readers of animations make one of them.
+    Variety rises to the requested value, by default 1, and falls again, so that shape and colour
+    change. It is never 0, because a drawing may be mirrored at any other value; and no two
+    frames are equal, because viewers of animations would merge them.
     """
     most = 1.0 if request.settings.variety is None else request.settings.variety
     turns = (2 * math.pi * (number + 0.25) / count for number in range(count))
@@ -479,7 +478,7 @@ def _frames(request: DrawRequest, count: int) -> list[DrawRequest]:
 
 
 def _size(said: str | None, own_side: int) -> tuple[int, int]:
-    """Width and height that a size says."""
+    """Parse a size into width and height."""
     if said in (None, "auto"):
         return own_side, own_side
     match = _SIZE.fullmatch(said)
@@ -494,9 +493,9 @@ def _size(said: str | None, own_side: int) -> tuple[int, int]:
 
 
 def validation_error(errors: Sequence[Any]) -> ApiError:
-    """The first thing that is wrong with a body."""
+    """The first error of a body."""
     first = errors[0]
-    # FastAPI says first which part of the request a field is in; models checked elsewhere do not.
+    # FastAPI puts the part of the request first; models validated elsewhere do not have it.
     loc = first["loc"]
     told = loc[:1] == ("body",) or (len(loc) > 1 and loc[0] in ("query", "path"))
     where = ".".join(map(str, loc[1:] if told else loc))[:_LONGEST_NAME]
@@ -520,7 +519,7 @@ def validation_error(errors: Sequence[Any]) -> ApiError:
 
 
 def _said(name: str, error: Mapping[str, Any]) -> str:
-    """What is wrong with a field, by an error of pydantic's."""
+    """The message for an error of pydantic."""
     kind, facts, given = error["type"], error.get("ctx") or {}, error.get("input")
     if kind == "missing":
         return f"{name} is missing"

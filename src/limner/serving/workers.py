@@ -1,8 +1,8 @@
-"""Drawing in processes of their own, so that several draw at once behind one queue.
+"""Worker processes, so that several model runners work in parallel on one queue.
 
-A process has a :class:`~limner.serving.drawing.Drawer`, which it steps through as it is told over a
-pipe; whoever serves stays in the process that listens. One that ends is started again, and what it
-drew is begun anew by the batcher.
+Each process has a :class:`~limner.serving.model_runner.ModelRunner` and executes the steps that it
+receives over a pipe; the HTTP server stays in the main process. A process that dies is restarted,
+and the batcher requeues what it was drawing.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import cast
 
-from limner.serving.drawing import Drawer, News, Work
 from limner.serving.logs import LogFormat, set_logs
+from limner.serving.model_runner import ModelRunner, StepInput, StepOutput
 from limner.serving.starting import start_context
 
 _END_SECONDS = 5.0
 
 
 class WorkerLostError(Exception):
-    """A process has ended, and with it its models and drawings; another is started."""
+    """A worker process has died, with its models and drawings; another one is started."""
 
 
 class Worker:
-    """A drawer in another process, which is started when it is first told to do something.
+    """A model runner in a process of its own, which is started by the first step.
 
     Args:
-        device: where models draw.
-        threads: of the CPU.
-        logs: how its lines look.
+        device: device of the models.
+        threads: number of CPU threads.
+        logs: format of its log.
     """
 
     def __init__(self, device: str, threads: int, logs: LogFormat) -> None:
@@ -43,26 +43,26 @@ class Worker:
 
     @property
     def pid(self) -> int | None:
-        """Of the process that there is now."""
+        """Id of the current process; None before the first step."""
         return None if self._process is None else self._process.pid
 
-    def step(self, work: Work) -> list[News]:
-        """See :meth:`limner.serving.drawing.Drawer.step`.
+    def step(self, work: StepInput) -> list[StepOutput]:
+        """See :meth:`limner.serving.model_runner.ModelRunner.step`.
 
         Raises:
-            WorkerLostError: the process has ended.
+            WorkerLostError: the process has died.
         """
         try:
             connection = self._connection or self._start()
             connection.send(work)
-            return cast("list[News]", connection.recv())
+            return cast("list[StepOutput]", connection.recv())
         except (EOFError, OSError) as error:
             pid = self.pid
             self._end()
-            raise WorkerLostError(f"the process {pid}, which draws, has ended") from error
+            raise WorkerLostError(f"the worker process {pid} has died") from error
 
     def close(self) -> None:
-        """Let the process end."""
+        """End the process."""
         self._closed = True
         self._end()
 
@@ -92,17 +92,17 @@ class Worker:
 
 
 def _draw(connection: Connection, device: str, threads: int, logs: LogFormat) -> None:
-    """Do what the other end of a pipe says, until it is closed."""
+    """Execute the steps received over a pipe, until it is closed."""
     from limner.generation.prompts import PromptWarning
     from limner.threads import set_threads
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # it ends when the process that serves does
-    warnings.simplefilter("ignore", PromptWarning)  # whoever asked is told in the answer
+        signal.signal(number, signal.SIG_IGN)  # it ends with the main process
+    warnings.simplefilter("ignore", PromptWarning)  # the response has these warnings
     set_logs(logs)
     set_threads(threads)
-    drawer = Drawer(device=device, threads=threads)
+    runner = ModelRunner(device=device, threads=threads)
     with suppress(EOFError, OSError):
         while True:
-            connection.send(drawer.step(connection.recv()))
-    drawer.close()
+            connection.send(runner.step(connection.recv()))
+    runner.close()

@@ -1,7 +1,7 @@
-"""What draws: the models that are loaded in one thread or process, and what is done with each.
+"""The model runner: the models loaded in one thread or process, and the pictures being drawn.
 
-The batcher hands it work and takes its news, a network evaluation at a time; so it is the same
-thing in the server's own process and in another one (:mod:`limner.serving.workers`).
+The batcher calls :meth:`ModelRunner.step` once per network evaluation, in the server's own process
+or in a worker process (:mod:`limner.serving.workers`).
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ from limner.improve.scoring import Scorer, load_scorer
 from limner.models.settings import Capability
 from limner.serving.errors import ApiError, of_limner
 from limner.serving.metrics import Stage
+from limner.serving.pausable_call import PausableCall
 from limner.serving.tasks import Task
-from limner.serving.turns import Turns
 
 _log = logging.getLogger(__name__)
 _LOAD_SECONDS = 0.05
-"""That a step without drawings waits for a model that is being loaded."""
+"""How long a step waits for a model that is being loaded, if there is nothing to draw."""
 
 _PRELOADED, _NAMES_AT_ONCE = 256, 16
-"""Names that are read when a model has been loaded, and how many at a time."""
+"""Number of names encoded after a model was loaded, to fill the cache, and how many at a time."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,9 @@ class ModelFile:
     """A model to load.
 
     Attributes:
-        number: by which work names it.
-        path: of the file, or the spec of a model of the hub; None for one in memory only.
-        hash: of the file, as :attr:`limner.generation.generator.Generator.hash`.
+        number: id of the model.
+        path: the file, or the spec of a hub model; None for a model in memory.
+        hash: hash of the file, as :attr:`limner.generation.generator.Generator.hash`.
     """
 
     number: int
@@ -57,16 +57,16 @@ class ModelFile:
 
 
 @dataclass(frozen=True)
-class Draw:
+class DrawJob:
     """A picture to draw.
 
     Attributes:
-        key: by which news names it.
-        model: number of a model that is loaded.
-        request: what is drawn.
-        reference: what it is drawn after; None for nothing.
-        partial_images: its previews.
-        shown: previews that there have been already.
+        key: id, used in the outputs.
+        model: number of a loaded model.
+        request: prompt, seed and settings.
+        reference: reference picture.
+        partial_images: number of previews.
+        shown: number of previews already sent.
     """
 
     key: int
@@ -78,13 +78,13 @@ class Draw:
 
 
 @dataclass(frozen=True)
-class Do:
-    """A task to do.
+class TaskJob:
+    """A task to run.
 
     Attributes:
-        key: by which news names it.
-        model: number of a model that is loaded.
-        task: to be done with it.
+        key: id, used in the outputs.
+        model: number of a loaded model.
+        task: the task.
     """
 
     key: int
@@ -93,11 +93,11 @@ class Do:
 
 
 @dataclass(frozen=True)
-class Work:
-    """What a drawer does next: what to begin and to leave, models to load and to unload."""
+class StepInput:
+    """Input of a step: jobs to begin, keys of jobs to drop, models to load and to unload."""
 
-    draws: Sequence[Draw] = ()
-    tasks: Sequence[Do] = ()
+    draws: Sequence[DrawJob] = ()
+    tasks: Sequence[TaskJob] = ()
     drops: Sequence[int] = ()
     loads: Sequence[ModelFile] = ()
     unloads: Sequence[int] = ()
@@ -107,8 +107,8 @@ class Work:
 
 
 @dataclass(frozen=True)
-class Shown:
-    """A preview of a picture: what the network predicts, and which preview it is, from 0."""
+class PreviewReady:
+    """A preview of a picture, the current estimate of it; ``index`` counts its previews."""
 
     key: int
     index: int
@@ -116,93 +116,94 @@ class Shown:
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """A picture is finished."""
+class PictureReady:
+    """A finished picture."""
 
     key: int
     picture: Picture
 
 
 @dataclass(frozen=True)
-class Done:
-    """A task is done."""
+class TaskDone:
+    """The result of a task."""
 
     key: int
     result: Any
 
 
 @dataclass(frozen=True)
-class Progressed:
-    """A task has drawn so many more pictures."""
+class TaskProgress:
+    """A task has drawn ``pictures`` more pictures."""
 
     key: int
     pictures: int
 
 
 @dataclass(frozen=True)
-class Refused:
-    """A picture will not be drawn, or a task not be done."""
+class JobFailed:
+    """A picture or task was refused or has failed."""
 
     key: int
     error: ApiError
 
 
 @dataclass(frozen=True)
-class Loaded:
-    """A model can be drawn with; or why it cannot."""
+class ModelLoaded:
+    """A model was loaded; or, with ``why_not``, could not be loaded."""
 
     model: int
     why_not: str | None = None
 
 
 @dataclass(frozen=True)
-class Measured:
-    """How long something took, and the rows of each network evaluation in it."""
+class StepTiming:
+    """Duration of a stage, and the number of rows of each network evaluation in it."""
 
     stage: Stage
     seconds: float
     rows: Sequence[int] = ()
 
 
-News = Shown | Drawn | Done | Progressed | Refused | Loaded | Measured
+StepOutput = (
+    PreviewReady | PictureReady | TaskDone | TaskProgress | JobFailed | ModelLoaded | StepTiming
+)
 
 
 @dataclass(eq=False)
-class _Live:
-    draw: Draw
+class _RunningJob:
+    draw: DrawJob
     job: Job
     shown: int
 
 
 @dataclass(eq=False)
-class _Doing:
+class _RunningTask:
     task: Task
-    turns: Turns[Any]
-    told: int = 0
+    call: PausableCall[Any]
+    reported: int = 0
 
 
 @dataclass(eq=False)
 class _Model:
-    """A model with what is being drawn of it."""
+    """A loaded model with its running jobs."""
 
     generator: Generator
     session: DrawingSession = field(init=False)
-    live: dict[Drawing, _Live] = field(default_factory=dict)
+    live: dict[Drawing, _RunningJob] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.session = self.generator.session()
 
 
-class Drawer:
-    """Draws with the models that it is told to load; one thread calls it.
+class ModelRunner:
+    """Loads models and samples from them, step by step; not thread-safe.
 
     Args:
-        given: models in memory, by their number; still to be loaded by it.
-        device: where models draw.
-        threads: of the CPU.
-        most_rows: of a model in one step, beyond the first tile.
-        scorer: what tasks score by; None for one with the shipped aligner, loaded when it is
-            first needed.
+        given: models in memory, by number; they, too, are used only after a request to load them.
+        device: device of the models.
+        threads: number of CPU threads.
+        most_rows: maximal number of rows of a model per step, beyond the first tile.
+        scorer: the scorer of tasks; None for one with the shipped aligner, loaded on first use.
     """
 
     def __init__(
@@ -216,7 +217,7 @@ class Drawer:
     ) -> None:
         self._given = dict(given or {})
         self._scorer = scorer or (lambda: self._own_scorer)
-        self._doing: dict[int, _Doing] = {}
+        self._tasks_running: dict[int, _RunningTask] = {}
         self._device, self._threads, self._most_rows = device, threads, most_rows
         self._models: dict[int, _Model] = {}
         self._loader = ThreadPoolExecutor(1, "limner-loader")
@@ -224,13 +225,13 @@ class Drawer:
         self._closed = False
         self._loading: dict[Future[Generator], int] = {}
 
-    def step(self, work: Work) -> list[News]:
-        """Begin, leave, load and unload what is asked, and advance every drawing and task once.
+    def step(self, work: StepInput) -> list[StepOutput]:
+        """Begin, drop, load and unload what the input says, and advance every job once.
 
-        Models are loaded in a thread beside, while others draw; where nothing is drawn, a step
-        waits a moment for them.
+        Models are loaded in a background thread while others are used; if there is nothing to
+        draw, a step waits a moment for them.
         """
-        news: list[News] = []
+        outputs: list[StepOutput] = []
         for key in work.drops:
             self._drop(key)
         for number in work.unloads:
@@ -240,93 +241,95 @@ class Drawer:
         for file in work.loads:
             self._loading[self._loader.submit(self._load, file)] = file.number
         if self._loading:
-            news += self._take_loaded()
+            outputs += self._poll_loads()
         for number, model in self._models.items():
             draws = [draw for draw in work.draws if draw.model == number]
             try:
                 if draws:
-                    news += _admit(model, draws)
+                    outputs += _admit(model, draws)
                 if model.live:
-                    news += _advance(model, self._most_rows)
+                    outputs += _advance(model, self._most_rows)
             except Exception as error:
                 _log.error("drawing failed", exc_info=error)
                 keys = {draw.key for draw in draws} | {
                     live.draw.key for live in model.live.values()
                 }
-                settled = {each.key for each in news if isinstance(each, Drawn | Refused)}
-                news += [Refused(key, _failure(error)) for key in keys - settled]
+                settled = {
+                    each.key for each in outputs if isinstance(each, PictureReady | JobFailed)
+                }
+                outputs += [JobFailed(key, _failure(error)) for key in keys - settled]
                 self._models[number] = _Model(model.generator)
         for do in work.tasks:
             call = partial(do.task.run, self._models[do.model].generator, self._scorer)
-            self._doing[do.key] = _Doing(do.task, Turns(call))
-        for key in list(self._doing):
-            news += self._do(key)
-        return news
+            self._tasks_running[do.key] = _RunningTask(do.task, PausableCall(call))
+        for key in list(self._tasks_running):
+            outputs += self._do(key)
+        return outputs
 
-    def _do(self, key: int) -> Iterator[News]:
-        """Give a task its turn."""
-        doing = self._doing[key]
-        turns, ended = doing.turns, doing.turns.turn()
-        if int(turns.drawn) > doing.told:
-            yield Progressed(key, int(turns.drawn) - doing.told)
-            doing.told = int(turns.drawn)
+    def _do(self, key: int) -> Iterator[StepOutput]:
+        """Run a task up to its next pause."""
+        running = self._tasks_running[key]
+        call, ended = running.call, running.call.resume()
+        if int(call.drawn) > running.reported:
+            yield TaskProgress(key, int(call.drawn) - running.reported)
+            running.reported = int(call.drawn)
         if not ended:
             return
-        del self._doing[key]
+        del self._tasks_running[key]
         try:
-            yield Done(key, turns.result)
+            yield TaskDone(key, call.result)
         except UsageError as error:
-            yield Refused(key, of_limner(error, doing.task.param))
+            yield JobFailed(key, of_limner(error, running.task.param))
         except Exception as error:
             if not isinstance(error, LimnerError):
-                _log.error("%s failed", doing.task.kind, exc_info=error)
-            yield Refused(key, _failure(error))
+                _log.error("%s failed", running.task.kind, exc_info=error)
+            yield JobFailed(key, _failure(error))
 
     def close(self) -> None:
-        """End the threads that load and read ahead."""
+        """Cancel all tasks and end the background threads."""
         self._closed = True
-        for key in list(self._doing):
+        for key in list(self._tasks_running):
             self._drop(key)
         for each in (self._loader, self._reader):
             each.shutdown(wait=False, cancel_futures=True)
 
     def _load(self, file: ModelFile) -> Generator:
-        """A model that has drawn a picture."""
+        """Load a model and draw one picture with it, as warm-up."""
         generator = self._given.pop(file.number, None)
         if generator is None:
             generator = load(file.path, device=self._device, threads=self._threads)
         if generator.hash != file.hash:
-            raise ModelFileError(f"{file.path} has changed since it was looked at; reload it")
+            raise ModelFileError(f"{file.path} has changed since it was registered; reload it")
         try:
             able = generator.model.capabilities
             generator.generate("a circle", seed=0, steps=1 if Capability.STEPS in able else None)
         except ModelFileError:
             raise
-        except LimnerError as error:  # a model that knows no circle can draw all the same
+        except LimnerError as error:  # such as a model that knows no circle
             _log.warning("the first picture of %s failed: %s", generator.name, error)
         return generator
 
-    def _take_loaded(self) -> list[News]:
-        busy = self._doing or any(model.live for model in self._models.values())
+    def _poll_loads(self) -> list[StepOutput]:
+        busy = self._tasks_running or any(model.live for model in self._models.values())
         done, _ = wait(self._loading, 0 if busy else _LOAD_SECONDS, FIRST_COMPLETED)
-        news: list[News] = []
+        outputs: list[StepOutput] = []
         for future in done:
             number = self._loading.pop(future)
             error = future.exception()
             if error is None:
                 self._models[number] = _Model(future.result())
                 self._reader.submit(self._preload, number)
-                news.append(Loaded(number))
+                outputs.append(ModelLoaded(number))
             else:
                 known = isinstance(error, LimnerError)
                 _log.error("a model cannot be loaded: %s", error, exc_info=not known and error)
-                news.append(Loaded(number, str(error)))
-        return news
+                outputs.append(ModelLoaded(number, str(error)))
+        return outputs
 
     def _preload(self, number: int) -> None:
-        """Read the names that are asked for most, so that they are in the encoder's cache.
+        """Encode the most common names, so that they are in the encoder's cache.
 
-        A few at a time, until the model is unloaded.
+        Runs in a background thread, a few names at a time, until the model is unloaded.
         """
         names: list[str] | None = None
         while not self._closed and (model := self._models.get(number)):
@@ -342,9 +345,9 @@ class Drawer:
         return load_scorer(device=self._device)
 
     def _drop(self, key: int) -> None:
-        doing = self._doing.pop(key, None)
-        if doing is not None:
-            doing.turns.drop()
+        running = self._tasks_running.pop(key, None)
+        if running is not None:
+            running.call.cancel()
         for model in self._models.values():
             for drawing, live in list(model.live.items()):
                 if live.draw.key == key:
@@ -352,27 +355,27 @@ class Drawer:
                     del model.live[drawing]
 
 
-def _admit(model: _Model, draws: Sequence[Draw]) -> Iterator[News]:
-    """Let pictures join at the next network evaluation."""
+def _admit(model: _Model, draws: Sequence[DrawJob]) -> Iterator[StepOutput]:
+    """Add pictures, which take part in the next network evaluation."""
     began = time.perf_counter()
     jobs = model.generator.jobs([d.request for d in draws], [d.reference for d in draws])
-    yield Measured("understanding", time.perf_counter() - began)
+    yield StepTiming("understanding", time.perf_counter() - began)
     for draw, job in zip(draws, jobs, strict=True):
         if isinstance(job, Job):
-            model.live[job.drawing] = _Live(draw, job, draw.shown)
+            model.live[job.drawing] = _RunningJob(draw, job, draw.shown)
             model.session.add(job.drawing)
         else:
-            yield Refused(draw.key, of_limner(job))
+            yield JobFailed(draw.key, of_limner(job))
 
 
-def _advance(model: _Model, most_rows: int) -> Iterator[News]:
-    """One network evaluation: the pictures that it finishes, and previews of others."""
+def _advance(model: _Model, most_rows: int) -> Iterator[StepOutput]:
+    """One network evaluation: yields the pictures that it finishes, and previews of others."""
     began = time.perf_counter()
     finished = model.session.advance(most_rows)
-    yield Measured("drawing", time.perf_counter() - began, model.session.evaluated)
+    yield StepTiming("drawing", time.perf_counter() - began, model.session.evaluated)
     for drawing in finished:
         live = model.live[drawing]
-        yield Drawn(live.draw.key, model.generator.finished(live.job))
+        yield PictureReady(live.draw.key, model.generator.finished(live.job))
         del model.live[drawing]
     for drawing, live in model.live.items():
         if live.shown < live.draw.partial_images:
@@ -380,7 +383,7 @@ def _advance(model: _Model, most_rows: int) -> Iterator[News]:
             if progress * (live.draw.partial_images + 1) >= live.shown + 1:
                 images = model.session.preview(drawing)
                 if len(images) == 1:
-                    yield Shown(live.draw.key, live.shown, images[0])
+                    yield PreviewReady(live.draw.key, live.shown, images[0])
                     live.shown += 1
 
 
@@ -391,6 +394,6 @@ def _failure(error: BaseException) -> ApiError:
 
 
 def _release_memory() -> None:
-    """Give freed memory back to the system, where the C library keeps it until it is told to."""
-    with suppress(OSError, AttributeError):  # glibc alone has it
+    """Return freed memory to the operating system; glibc keeps it otherwise."""
+    with suppress(OSError, AttributeError):  # only glibc has it
         ctypes.CDLL(None).malloc_trim(0)

@@ -1,4 +1,4 @@
-"""Long calls of the thread that draws: they go on by turns, and can be ended between two."""
+"""Calls that pause: long tasks of a model runner, interleaved with its network evaluations."""
 
 from __future__ import annotations
 
@@ -8,37 +8,39 @@ from typing import Generic, TypeVar
 
 _Result = TypeVar("_Result")
 Pause = Callable[[float], None]
-"""Gives the turn back; takes the number of pictures that are drawn so far."""
+"""Pauses the call until it is resumed; takes the number of pictures drawn so far."""
 
 
-class DroppedError(BaseException):
-    """Raised in a call that is not wanted any more; no call catches it."""
+class CallCancelledError(BaseException):
+    """Raised inside a call that was cancelled; no call may catch it."""
 
 
-class Turns(Generic[_Result]):
-    """A call that has a thread of its own, and runs only while whoever waits gives it a turn.
+class PausableCall(Generic[_Result]):
+    """A function in a thread of its own, which runs only while :meth:`resume` waits for it.
 
-    So it may use what the waiting thread uses, such as a model, without a lock.
+    It never runs at the same time as the thread that resumes it, so the two can share objects such
+    as a model without a lock.
 
     Args:
-        call: is given what it calls at every place where it can wait.
+        call: the function; it is given a :data:`Pause`, to call wherever it can be interrupted.
 
     Attributes:
-        drawn: pictures that the call has drawn so far, as it says.
+        drawn: number of pictures drawn so far, as last passed to the :data:`Pause`.
+        ended: whether the function has returned or raised.
     """
 
     def __init__(self, call: Callable[[Pause], _Result]) -> None:
         self._call = call
         self._go, self._paused = threading.Semaphore(0), threading.Semaphore(0)
         self._thread: threading.Thread | None = None
-        self._dropped = False
+        self._cancelled = False
         self._result: list[_Result] = []
         self._error: BaseException | None = None
         self.drawn = 0.0
         self.ended = False
 
-    def turn(self) -> bool:
-        """Let the call go on to its next pause; whether it has ended."""
+    def resume(self) -> bool:
+        """Run the call up to its next pause; whether it has ended."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="limner-task", daemon=True)
             self._thread.start()
@@ -48,15 +50,15 @@ class Turns(Generic[_Result]):
             self._thread.join()
         return self.ended
 
-    def drop(self) -> None:
-        """End the call where it waits; it has ended when this returns."""
-        self._dropped = True
+    def cancel(self) -> None:
+        """Raise :class:`CallCancelledError` in the call, and wait until it has ended."""
+        self._cancelled = True
         while self._thread is not None and not self.ended:
-            self.turn()
+            self.resume()
 
     @property
     def result(self) -> _Result:
-        """What the call has returned; raises what it has raised."""
+        """The return value of the call; raises the exception that it raised."""
         if self._error is not None:
             raise self._error
         return self._result[0]
@@ -64,7 +66,7 @@ class Turns(Generic[_Result]):
     def _run(self) -> None:
         self._go.acquire()
         try:
-            if not self._dropped:
+            if not self._cancelled:
                 self._result.append(self._call(self._pause))
         except BaseException as error:
             self._error = error
@@ -75,5 +77,5 @@ class Turns(Generic[_Result]):
         self.drawn = drawn
         self._paused.release()
         self._go.acquire()
-        if self._dropped:
-            raise DroppedError
+        if self._cancelled:
+            raise CallCancelledError
