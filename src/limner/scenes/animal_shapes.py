@@ -13,7 +13,6 @@ from PIL import Image, ImageDraw
 from limner.arrays import Floats
 
 RGB = tuple[float, float, float]
-Oval = tuple[float, float, float, float]
 
 _FINER = 3
 """Sides of pixels that a body is drawn in, of a pixel's."""
