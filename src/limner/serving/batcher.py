@@ -63,6 +63,8 @@ _MOST_TASKS = 8
 """That wait or are done; each draws many pictures. A drawer does one at a time."""
 _TASK_SECONDS = 5.0
 """After which who was refused one may come back."""
+_END_SECONDS = 5.0
+"""For a network evaluation to end that is being made when all is left where it is."""
 _PAUSE = 0.2
 """Seconds after a loss, so that a drawer that is lost at once does not take all of the machine."""
 
@@ -154,7 +156,7 @@ class Batcher:
         self._waiting = FairQueue()
         self._changed = threading.Condition()
         self._seconds = _FIRST_GUESS
-        self._stopping = False
+        self._stopping = self._ended = False
         self._keys = itertools.count()
         self._loads: dict[ModelVersion, tuple[Future[None], set[int]]] = {}
         self.ready = threading.Event()
@@ -170,15 +172,24 @@ class Batcher:
             thread.start()
 
     def stop(self, seconds: float = 30.0) -> None:
-        """Finish what was accepted, for at most so long, and end."""
+        """Finish what was accepted, for at most so long, and end.
+
+        What is not finished by then is left where it is, between two network evaluations.
+        """
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
+        self._join(seconds)
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+        self._join(_END_SECONDS)
+
+    def _join(self, seconds: float) -> None:
+        """Wait until the threads have ended, for at most so long."""
         until = time.monotonic() + seconds
         for thread in self._threads:
             thread.join(max(0.0, until - time.monotonic()))
-        for feed in self._feeds:
-            feed.drawer.close()
 
     @property
     def waiting(self) -> int:
@@ -363,6 +374,12 @@ class Batcher:
     # -- the threads that feed the drawers ----------------------------------------------------
 
     def _run(self, feed: _Feed) -> None:
+        try:
+            self._feed(feed)
+        finally:
+            feed.drawer.close()  # here, as nobody else knows when it is not in the middle of a step
+
+    def _feed(self, feed: _Feed) -> None:
         while (work := self._next(feed)) is not None:
             began = time.perf_counter()
             try:
@@ -385,7 +402,7 @@ class Batcher:
     def _next(self, feed: _Feed) -> Work | None:
         """What a drawer does next, when there is something; None when the batcher has ended."""
         with self._changed:
-            while True:
+            while not self._ended:
                 now = time.monotonic()
                 drops = self._drop_late(feed, now)
                 draws, tasks = self._admit(feed)  # before a model that is wanted is unloaded
@@ -400,6 +417,7 @@ class Batcher:
                 if self._stopping and not self._waiting:
                     return None
                 self._changed.wait()
+            return None
 
     def _drop_late(self, feed: _Feed, now: float) -> list[int]:
         """Leave out what was cancelled or took too long; the keys of what was being drawn."""
