@@ -52,12 +52,14 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory):
-    """What tests encode and draw never reaches the user's own folders, nor any proxy."""
+    """What tests do never reaches the user's own folders, a proxy or a terminal."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LIMNER_CACHE", str(tmp_path_factory.mktemp("cache")))
         patch.setenv("LIMNER_DATA", str(tmp_path_factory.mktemp("data")))
         for name in ("NO_PROXY", "no_proxy"):  # servers of tests are on this machine
             patch.setenv(name, "127.0.0.1,localhost")
+        patch.setenv("COLUMNS", "80")  # as without a terminal
+        patch.delenv("FORCE_COLOR", raising=False)
         yield
 
 
