@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 import limner  # noqa: F401 - before torch: it decides how threads wait
 import tiny_models
@@ -18,7 +18,9 @@ from limner.evaluation.concept_prompts import load_prompts
 from preloaded import preloaded
 
 gc.disable()  # until all is collected: what is made then stays, and is much to go through
-settings.register_profile("any speed", deadline=None)  # an example may take long where much runs
+settings.register_profile(  # the same examples in every run, which may take long where much runs
+    "any speed", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("any speed")
 
 
@@ -50,10 +52,14 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory):
-    """What tests encode and draw never reaches the user's own folders."""
+    """What tests do never reaches the user's own folders, a proxy or a terminal."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LIMNER_CACHE", str(tmp_path_factory.mktemp("cache")))
         patch.setenv("LIMNER_DATA", str(tmp_path_factory.mktemp("data")))
+        for name in ("NO_PROXY", "no_proxy"):  # servers of tests are on this machine
+            patch.setenv(name, "127.0.0.1,localhost")
+        patch.setenv("COLUMNS", "80")  # as without a terminal
+        patch.delenv("FORCE_COLOR", raising=False)
         yield
 
 

@@ -26,6 +26,8 @@ from pathlib import Path
 
 _CLIENT = """#!{python} -IS
 import json, os, signal, socket, sys
+passed = signal.SIGTERM, signal.SIGINT, signal.SIGHUP
+signal.pthread_sigmask(signal.SIG_BLOCK, passed)  # until it is known to whom
 with socket.socket(socket.AF_UNIX) as server:
     server.connect({address!r})
     asked = json.dumps([sys.argv, os.getcwd(), dict(os.environ)]).encode()
@@ -33,8 +35,9 @@ with socket.socket(socket.AF_UNIX) as server:
     server.sendall(asked)
     answers = server.makefile()
     child = int(answers.readline())
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in passed:
         signal.signal(number, lambda number, _: os.kill(child, number))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, passed)
     status = int(answers.readline())
 sys.exit(status if status >= 0 else 128 - status)
 """

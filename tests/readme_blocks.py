@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from limner.datasets.sample import make_sample
+from waiting import LONGEST
 
 STEPS, BATCH, SAMPLES = 2, 8, 60
 _MARK = re.compile(r"<!--\s*test:\s*(.*?)\s*-->")
@@ -96,7 +97,7 @@ def _short(line: str) -> str:
     return f"{line} train.batch_size={BATCH}"
 
 
-def run(block: Block, folder: Path, timeout: float = 280, commands: Path | None = None) -> str:
+def run(block: Block, folder: Path, timeout: float = LONGEST, commands: Path | None = None) -> str:
     """Run a block in a folder; what it printed. Fails if a line or a promised file is missing.
 
     Args:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import signal
 import sys
-import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,19 @@ from safetensors.torch import load_file
 import training_tiny as tiny
 from limner.cli import main
 from limner.training.recipe import Recipe
+from limner.training.run_log import RunLog
 from preloaded import Forked
+
+_KILLED = """
+import os, signal, sys
+sys.path.insert(0, {tests!r})
+import training_tiny
+from limner.cli import main
+from runs import after_lines
+
+with after_lines({count}, lambda: os.kill(os.getpid(), signal.SIGKILL), {event!r}):
+    main()
+"""
 
 
 def records(out: Path, event: str | None = None) -> list[dict[str, Any]]:
@@ -43,16 +56,39 @@ def command(commands: Path, recipe: Recipe, out: Path, *words: str) -> list[str]
     return [python, tiny.__file__, "train", str(file), "--out", str(out), "--quiet", *words]
 
 
+@contextmanager
+def after_lines(count: int, act: Callable[[], object], *kinds: str | None) -> Iterator[None]:
+    """Do something as soon as a run of this process has logged so many lines.
+
+    Args:
+        count: of lines.
+        act: is done, in the thread that trains.
+        kinds: of events whose lines count, None for lines of figures; all where none is named.
+    """
+    write, logged = RunLog.write, 0
+
+    def writes(log: RunLog, event: str | None, **values: Any) -> None:
+        nonlocal logged
+        write(log, event, **values)
+        if not kinds or event in kinds:
+            logged += 1
+            if logged == count:
+                act()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RunLog, "write", writes)
+        yield
+
+
 def killed_after(commands: Path, recipe: Recipe, out: Path, event: str | None, count: int) -> None:
-    """Begin a run in another process, and kill it once the log has so many lines of a kind."""
-    process = Forked(command(commands, recipe, out))
-    end = time.monotonic() + 100
-    while not (out / "log.jsonl").exists() or len(records(out, event)) < count:
-        assert process.poll() is None, "the run ended before it was killed"
-        assert time.monotonic() < end, "it never came"
-        time.sleep(0.002)
-    process.kill()
+    """Begin a run in another process, which dies once its log has so many lines of a kind."""
+    python, _, *words = command(commands, recipe, out)
+    tests = str(Path(__file__).parent)
+    process = Forked(
+        [python, "-c", _KILLED.format(tests=tests, count=count, event=event), *words]
+    )  # fmt: skip
     assert process.wait() == -signal.SIGKILL
+    assert len(records(out, event)) == count
 
 
 def run_limner(*words: object) -> None:

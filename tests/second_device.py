@@ -78,6 +78,13 @@ class _Module(_DummyBackendModule):
     def get_amp_supported_dtype(self) -> list[torch.dtype]:
         return [torch.bfloat16]
 
+    def get_rng_state(self, device: object = None) -> torch.Tensor:
+        """Of the CPU's generator, whose numbers it uses; ``torch.random.fork_rng`` asks."""
+        return torch.get_rng_state()
+
+    def set_rng_state(self, state: torch.Tensor, device: object = None) -> None:
+        torch.set_rng_state(state)
+
 
 class Generator(torch.Generator):
     """Random numbers of the CPU's generator that the device may use: torch has none for it."""

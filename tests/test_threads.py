@@ -13,6 +13,7 @@ import torch
 from limner.errors import UsageError
 from limner.text.e5 import E5Encoder
 from limner.threads import MOST_THREADS, bounded, set_threads, side_by_side, usable_cpus
+from waiting import LONGEST
 
 POLICIES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 
@@ -81,7 +82,7 @@ def test_tasks_side_by_side_have_a_thread_each():
     both = Barrier(2)
 
     def torch_threads(_: int) -> int:
-        both.wait(10)  # each task in a thread of its own
+        both.wait(LONGEST)  # each task in a thread of its own
         torch.randn(200, 200) @ torch.randn(200, 200)
         return torch.get_num_threads()
 

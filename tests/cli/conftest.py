@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from limner.cli import main
+from waiting import LONGEST
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,9 @@ def shell(tmp_path: Path) -> Callable[..., Result]:
     def run(*args: str | Path) -> Result:
         command = [sys.executable, "-m", "limner", *map(str, args)]
         done = subprocess.run(
-            command, cwd=tmp_path, capture_output=True, timeout=250, check=False, encoding="utf-8"
-        )
+            command, cwd=tmp_path, capture_output=True, timeout=LONGEST, check=False,
+            encoding="utf-8",
+        )  # fmt: skip
         return Result(done.returncode, done.stdout, done.stderr)
 
     return run

@@ -68,19 +68,20 @@ def test_work_of_unknown_length_and_a_failure(capsys, monkeypatch):
 def test_a_terminal_gets_a_bar():
     ours, theirs = pty.openpty()
     command = [sys.executable, "-c", CODE]
-    done = subprocess.run(
-        command, stderr=theirs, stdout=subprocess.PIPE, check=True,
-        env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "200"},
-    )  # fmt: skip
-    os.close(theirs)
-    seen = b""
-    try:
-        while chunk := os.read(ours, 65536):
-            seen += chunk
-    except OSError:
-        pass  # the other end of the terminal is closed: all has been read
-    os.close(ours)
-    assert done.stdout == b""
+    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "200"}
+    with subprocess.Popen(
+        command, stderr=theirs, stdout=subprocess.PIPE, env=environment
+    ) as process:
+        os.close(theirs)
+        seen = b""
+        try:  # while it is written: a terminal holds four kilobytes, and then its writer waits
+            while chunk := os.read(ours, 65536):
+                seen += chunk
+        except OSError:
+            pass  # the other end of the terminal is closed: all has been read
+        os.close(ours)
+        out, _ = process.communicate()
+    assert (process.returncode, out) == (0, b"")
     for words in ("packing", "3/3", "pictures/s", "loss 0.1235", "one [strange] picture", "━"):
         assert words in seen.decode()
 

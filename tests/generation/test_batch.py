@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -148,19 +147,39 @@ def test_it_goes_on_where_it_was_interrupted(here, flow):
     assert pictures(here / "out") == pictures(here / "whole")
 
 
-def test_killed_nothing_is_lost_or_drawn_twice(here, flow):
+KILLED = """
+import os, signal, sys
+from limner.cli import main
+from limner.generation.batch import Batch
+
+keep, asked = Batch._keep, []
+
+def keeps(batch, *given):
+    asked.append(given)
+    if len(asked) > int(os.environ["KEPT"]):
+        os.kill(os.getpid(), signal.SIGKILL)  # the file is there, and no line of it
+    keep(batch, *given)
+    if len(asked) == int(os.environ["KEPT"]) and os.environ["WITH_ITS_LINE"]:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+Batch._keep = keeps
+main()
+"""
+
+
+@pytest.mark.parametrize("line", ["", "yes"])
+def test_killed_nothing_is_lost_or_drawn_twice(here, flow, line):
     jobs = [{"prompt": f"a cat {i}", "steps": 10} for i in range(24)]
     (here / "jobs.jsonl").write_text(lines(jobs))
     out = here / "out"
-    command = [sys.executable, "-m", "limner", "batch", "jobs.jsonl", "--out", "out",
+    command = [sys.executable, "-c", KILLED, "batch", "jobs.jsonl", "--out", "out",
                "--model", str(flow), "--threads", "1"]  # fmt: skip
-    with subprocess.Popen(command, cwd=here, env=os.environ, stdout=subprocess.DEVNULL) as process:
-        while process.poll() is None and len(pictures(out)) < 3:
-            time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
+    environment = os.environ | {"KEPT": "5", "WITH_ITS_LINE": line}
+    died = subprocess.run(command, cwd=here, env=environment, capture_output=True, check=False)
+    assert died.returncode == -signal.SIGKILL, died.stderr
     before = {name: (out / name).stat().st_mtime_ns for name in pictures(out)}
     had = (out / "manifest.jsonl").read_text("utf-8").count("\n")
-    assert 2 <= had < 24
+    assert had == 5 and len(pictures(out)) >= 5 + (not line)
     half = out / f".{'0' * 12}-{'0' * 12}.part"
     half.touch()
     report = run(jobs, here, flow)

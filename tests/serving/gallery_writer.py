@@ -37,18 +37,19 @@ def kept(gallery: Gallery, prompt: str, seed: int = 0, owner: str = "ann", **fac
 def start_writer(
     folder: Path, database: str | None, most: int = 10**9
 ) -> tuple[BaseProcess, Event]:
-    """A process of its own that writes into a gallery, and whether it has opened it."""
+    """A process of its own that writes into a gallery, and whether two pictures are in it."""
     # Forked from a clean process that has imported everything, which takes seconds.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["limner.generation.generator", "limner.serving.gallery"])
-    opened = context.Event()
-    process = context.Process(target=_write, args=(folder, database, most, opened))
+    writes = context.Event()
+    process = context.Process(target=_write, args=(folder, database, most, writes))
     process.start()
-    return process, opened
+    return process, writes
 
 
-def _write(folder: Path, database: str | None, most: int, opened: Event) -> None:
+def _write(folder: Path, database: str | None, most: int, writes: Event) -> None:
     gallery = Gallery(folder, database)
-    opened.set()
     for seed in range(most):
         kept(gallery, "a cat", seed, side=64)
+        if seed == 1:
+            writes.set()

@@ -26,8 +26,10 @@ from limner.generation.prompts import PromptWarning
 from limner.serving import connections, middleware
 from limner.serving.gallery import Gallery
 from limner.serving.keys import Key
+from limner.serving.model_runner import ModelRunner
 from limner.serving.settings import ServerSettings
 from limner.serving.wire import MOST_CHARACTERS
+from waiting import LONGEST
 
 JSON = {"content-type": "application/json"}
 PATHS = ("../../../../etc/passwd", "/etc/passwd", "..%2f..%2fetc%2fpasswd", "..\\..\\boot.ini",
@@ -47,7 +49,7 @@ def url(running, tiny_model, own_cache, tmp_path_factory) -> Iterator[str]:
 @pytest.fixture
 def ann(url) -> Iterator[httpx.Client]:
     """One of them; the server still draws for her afterwards, whatever happened."""
-    with httpx.Client(base_url=url, headers={"authorization": "Bearer ann"}, timeout=60) as client:
+    with httpx.Client(base_url=url, headers={"authorization": "Bearer ann"}) as client:
         yield client
         assert client.post("/v1/images/generations", json={"prompt": "a cat"}).status_code == 200
 
@@ -83,7 +85,7 @@ def edit(client: httpx.Client, files: object, **fields: str) -> httpx.Response:
 def opened(url: str, request: bytes) -> socket.socket:
     """A connection over which bytes were sent."""
     where = urlsplit(url)
-    connection = socket.create_connection((where.hostname, where.port), timeout=20)
+    connection = socket.create_connection((where.hostname, where.port), timeout=LONGEST)
     connection.sendall(request)
     return connection
 
@@ -142,11 +144,11 @@ def test_no_bomb_is_blown_up(ann):
     for name, data in bombs.items():
         error = assert_refused(edit(ann, {"image": (name, data)}))
         assert error["code"] in ("invalid_image", "unsupported_parameter")
-    began = time.monotonic()
+    began = time.process_time()  # a second
     for data in (buffer.getvalue(), gif(2000)):
         answer = ann.post("/v1/captions", files={"image": ("a", data)})
         assert answer.status_code == 200
-    assert time.monotonic() - began < 30
+    assert time.process_time() - began < 30
     body = gzip.compress(b'{"prompt": "' + b"a" * 10_000_000 + b'"}')
     answer = ann.post(
         "/v1/images/generations", content=body, headers=JSON | {"content-encoding": "gzip"}
@@ -186,6 +188,8 @@ def test_a_slow_body_is_not_waited_for(url, ann, monkeypatch):
              (b"/v1/images/edits", b"multipart/form-data; boundary=x"))  # fmt: skip
     with ExitStack() as stack:
         slow = [stack.enter_context(opened(url, head % kind)) for kind in kinds * 10]
+        assert ann.get("/health/live").status_code == 200  # all of them are waited for by now
+        monkeypatch.undo()
         assert draw(ann).status_code == 200, "others are answered meanwhile"
         for connection in slow:
             answer = rest_of(connection)
@@ -205,7 +209,7 @@ def test_slow_headers_and_slow_readers_are_not_waited_for(url, ann, monkeypatch)
     with socket.socket() as reader:
         reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)  # before it is connected
         reader.connect((urlsplit(url).hostname, urlsplit(url).port))
-        until = time.monotonic() + 20
+        until = time.monotonic() + LONGEST
         with pytest.raises(OSError):  # it is closed while nothing is read
             while time.monotonic() < until:
                 reader.sendall(request)
@@ -214,14 +218,27 @@ def test_slow_headers_and_slow_readers_are_not_waited_for(url, ann, monkeypatch)
 
 def test_prompts_that_are_very_long_cost_little(shipped, ann):
     assert assert_refused(draw(ann, prompt="a" * (MOST_CHARACTERS + 1)))["param"] == "prompt"
+    for state in shipped.state.batcher._runners:
+        if isinstance(state.runner, ModelRunner):
+            state.runner._reader.submit(int).result()  # what is read ahead has been read
     signs = random.Random(0)
-    chinese = "".join(chr(signs.randrange(0x4E00, 0x9FFF)) for _ in range(MOST_CHARACTERS))
-    for prompt in ("a cat left of a dog and " * 2000, chinese):
+
+    def chinese(length: int) -> str:
+        return "".join(chr(signs.randrange(0x4E00, 0x9FFF)) for _ in range(length))
+
+    def spent(prompt: str) -> float:
+        """Seconds of this process, and so of the server's threads, on the processor."""
         began = time.process_time()
         body = {"prompt": prompt[:MOST_CHARACTERS], "seed": 1}
-        answer = httpx.post(f"{shipped.url}/v1/images/generations", json=body, timeout=200)
+        answer = httpx.post(f"{shipped.url}/v1/images/generations", json=body)
         assert answer.status_code in (200, 400)
-        assert time.process_time() - began < 8, "of the server's thread in this process"
+        return time.process_time() - began
+
+    for long, read in (  # of other words, so that nothing of it is known already
+        ("a cat left of a dog and " * 2000, "a fox left of a cow and " * 42),
+        (chinese(MOST_CHARACTERS), chinese(333)),
+    ):
+        assert spent(long) < 5 * spent(read)
 
 
 def test_the_first_words_of_a_long_prompt_are_read():
@@ -266,7 +283,7 @@ def test_nobody_gets_or_ends_what_is_drawn_for_another(url, ann):
             json.dumps({"id": 7, "key": "ann", "body": {"prompt": "a cat", "seed": 1, "n": 4}})
         )
         httpx.post(f"{url}/sdapi/v1/interrupt", headers=bob)
-        found = [json.loads(own.recv(timeout=60)) for _ in range(5)]
+        found = [json.loads(own.recv()) for _ in range(5)]
     assert {each["id"] for each in found} == {7} and found[-1]["done"]
     assert sorted(each["seed"] for each in found[:-1]) == [1, 2, 3, 4]
 
@@ -276,22 +293,22 @@ def test_floods_of_the_pages_connection(url, ann):
     with connect(live) as own:
         for number in range(1500):
             own.send(json.dumps({"id": number, "key": "ann", "body": {"prompt": f"cat {number}"}}))
-        while not (last := json.loads(own.recv(timeout=60))).get("done") or last["id"] != 1499:
+        while not (last := json.loads(own.recv())).get("done") or last["id"] != 1499:
             pass
     for message, code in ((b"\0" * 100, 1003), ("x" * 200_000, 1009)):
         with connect(live) as own:
             own.send(message)
             with pytest.raises(ConnectionClosed) as caught:
-                own.recv(timeout=10)
+                own.recv()
             assert caught.value.rcvd.code == code
     with connect(live) as own, pytest.raises(ConnectionClosed) as caught:
         own.send(["x" * 30_000] * 9)  # fragments of one message
-        own.recv(timeout=10)
+        own.recv()
     assert caught.value.rcvd.code == 1009
     with ExitStack() as stack:
         many = [stack.enter_context(connect(live)) for _ in range(33)]
         with pytest.raises(ConnectionClosed) as caught:
-            many[-1].recv(timeout=10)
+            many[-1].recv()
         assert caught.value.rcvd.code == 1013
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from limner.errors import UsageError
 from limner.generation.generator import load
+from limner.serving import capacity
 from limner.serving.capacity import available_memory, check_memory, workers_for
 from limner.serving.models import Models
 from limner.serving.settings import ServerSettings
@@ -14,18 +15,19 @@ from limner.threads import physical_cores, usable_cpus
 
 
 def test_free_memory_is_what_the_system_says():
-    found = available_memory()
+    before, found = psutil.virtual_memory().available, available_memory()
+    system = max(before, psutil.virtual_memory().available)  # others use it meanwhile
     assert found is not None
-    system = psutil.virtual_memory().available
     assert found == pytest.approx(system, rel=0.2) or found < system  # a container may have less
 
 
 def test_there_are_no_more_cores_than_cpus():
     assert 1 <= physical_cores() <= usable_cpus()
-    assert physical_cores() <= psutil.cpu_count(logical=False)
+    assert physical_cores() <= (psutil.cpu_count(logical=False) or usable_cpus())
 
 
-def test_a_process_for_each_core_while_there_is_memory(flow_path):
+def test_a_process_for_each_core_while_there_is_memory(flow_path, monkeypatch):
+    monkeypatch.setattr(capacity, "available_memory", lambda: 64 << 30)  # whatever others use
     models = Models.read([flow_path])
     bytes_of_one = models.default.version.bytes
     most = min(8, physical_cores())

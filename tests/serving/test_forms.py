@@ -65,7 +65,7 @@ def client(shipped) -> OpenAI:
 
 def post(url: str, route: str, fields: dict[str, str], files: object = None) -> httpx.Response:
     given = files if files is not None else {"image": ("upload", lines())}
-    return httpx.post(f"{url}/v1/images/{route}", data=fields, files=given, timeout=60)
+    return httpx.post(f"{url}/v1/images/{route}", data=fields, files=given)
 
 
 def test_pictures_of_one_batch_are_drawn_after_their_own_references():
@@ -207,7 +207,7 @@ def test_a_mask_needs_no_reference_and_is_streamed(flow):
     files["mask"] = ("m", png(hole))
     answer = httpx.post(
         f"{flow.url}/v1/images/edits", data={"prompt": "a cat", "stream": "true", "seed": "1"},
-        files=files, headers={"authorization": "Bearer secret"}, timeout=60,
+        files=files, headers={"authorization": "Bearer secret"},
     )  # fmt: skip
     assert answer.status_code == 200
     assert "event: image_edit.completed" in answer.text and "partial_image" not in answer.text

@@ -9,9 +9,10 @@ import json
 import math
 import re
 import socket
-import threading
 import time
 import urllib.request
+from contextlib import ExitStack
+from http.client import HTTPConnection
 
 import httpx
 import numpy as np
@@ -26,6 +27,9 @@ from limner.generation.generator import load
 from limner.generation.records import read_record
 from limner.generation.replay import check_output, redraw_file
 from limner.improve.scoring import load_scorer
+from serving.held import held
+from serving.test_metrics import figures_of
+from waiting import LONGEST, wait_until
 
 KEY = {"authorization": "Bearer secret"}
 
@@ -49,15 +53,16 @@ def pixels_of(b64: str | None) -> np.ndarray:
 
 
 def post(url: str, body: object, **headers: str) -> httpx.Response:
-    return httpx.post(f"{url}/v1/images/generations", json=body, headers=headers, timeout=60)
+    return httpx.post(f"{url}/v1/images/generations", json=body, headers=headers)
 
 
-def becomes_idle(running) -> bool:
-    """Whether nothing is drawn any more, within ten seconds."""
-    until = time.monotonic() + 10
-    while running.state.batcher.waiting and time.monotonic() < until:
-        time.sleep(0.05)
-    return running.state.batcher.waiting == 0
+def answered(running) -> float:
+    """How many requests for pictures are over, whatever came of them."""
+    return sum(
+        value for (name, labels), value in figures_of(running).items()
+        if name == "limner_request_seconds_count"
+        and ("route", "/v1/images/generations") in labels
+    )  # fmt: skip
 
 
 def test_a_picture_is_that_of_the_command_line(client, tmp_path):
@@ -179,6 +184,7 @@ def test_a_picture_that_was_drawn_already_is_not_drawn_again(client, shipped):
         found = client.images.generate(prompt="a green kite", n=n, extra_body=fields)
         return [pixels_of(one.b64_json) for one in found.data]
 
+    wait_until(lambda: shipped.state.batcher.waiting == 0)  # what other tests have left
     before, first = figures(), draw(1, seed=31)
     middle, again = figures(), draw(2, seed=31)
     after = figures()
@@ -288,6 +294,7 @@ def test_the_client_raises_what_it_raises_for_upstream(client):
     assert caught.value.request_id
 
 
+@pytest.mark.usefixtures("lingers")
 def test_bodies_that_are_no_json_or_too_large(shipped):
     url, kind = f"{shipped.url}/v1/images/generations", {"content-type": "application/json"}
     answer = httpx.post(url, content=b"{", headers=kind)
@@ -302,9 +309,10 @@ def test_bodies_that_are_no_json_or_too_large(shipped):
     assert httpx.get(f"{shipped.url}/nothing").json()["error"]["message"]
 
 
+@pytest.mark.usefixtures("lingers")
 def test_a_client_that_still_sends_gets_its_answer(shipped):
     host, port = shipped.url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=20) as connection:
+    with socket.create_connection((host, int(port)), timeout=LONGEST) as connection:
         connection.sendall(
             b"POST /v1/images/generations HTTP/1.1\r\nHost: localhost\r\n"
             b"Content-Type: application/json\r\nContent-Length: 12000000\r\n\r\n"
@@ -329,40 +337,41 @@ def test_keys(flow):
     assert post(flow.url, {"prompt": "a cat"}, **KEY).status_code == 200
 
 
-def test_a_full_queue_says_when_to_come_back(flow):
-    body = {"prompt": "a cat", "n": 10, "steps": 1000}
-    answers: list[httpx.Response] = []
-
-    def ask() -> None:
-        with httpx.Client(timeout=2) as mine:
-            try:
-                url = f"{flow.url}/v1/images/generations"
-                answers.append(mine.post(url, json=body, headers=KEY))
-            except httpx.TimeoutException:
-                pass
-
-    threads = [threading.Thread(target=ask) for _ in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    refused = [answer for answer in answers if answer.status_code == 429]
-    assert len(refused) >= 2
-    for answer in refused:
-        assert answer.json()["error"]["type"] == "rate_limit_error"
-        assert int(answer.headers["retry-after-ms"]) >= 1000
-        assert int(answer.headers["retry-after"]) >= 1
-    assert becomes_idle(flow), "clients that left must not be drawn for"
+def test_a_full_queue_says_when_to_come_back(flow_here):
+    body, kind = {"prompt": "a cat", "n": 10, "steps": 1000}, {"content-type": "application/json"}
+    batcher, before = flow_here.state.batcher, answered(flow_here)
+    with held() as drawing, ExitStack() as stack:
+        for number in range(1, 5):
+            client = HTTPConnection(flow_here.url.partition("//")[2])
+            stack.callback(client.close)
+            client.request("POST", "/v1/images/generations", json.dumps(body), KEY | kind)
+            wait_until(lambda number=number: batcher.waiting == 10 * number)
+        for _ in range(2):
+            refused = post(flow_here.url, body, **KEY)
+            assert refused.status_code == 429
+            assert refused.json()["error"]["type"] == "rate_limit_error"
+            assert int(refused.headers["retry-after-ms"]) >= 1000
+            assert int(refused.headers["retry-after"]) >= 1
+        stack.close()
+        wait_until(lambda: answered(flow_here) == before + 6)
+        drawing.release()
+        wait_until(lambda: batcher.waiting == 0)
+        assert drawing.evaluations <= 2, "clients that left must not be drawn for"
 
 
-def test_a_closed_stream_cancels_its_pictures(flow):
+def test_a_closed_stream_cancels_its_pictures(flow_here):
     body = {"prompt": "a cat", "n": 4, "steps": 400, "stream": True, "partial_images": 3}
-    url = f"{flow.url}/v1/images/generations"
-    with httpx.stream("POST", url, json=body, headers=KEY, timeout=200) as answer:
-        line = next(line for line in answer.iter_lines() if line.startswith("data:"))
-        assert json.loads(line[5:])["type"] == "image_generation.partial_image"
-        assert 0 < flow.state.batcher.waiting <= 4
-    assert becomes_idle(flow)
+    url = f"{flow_here.url}/v1/images/generations"
+    batcher, before = flow_here.state.batcher, answered(flow_here)
+    with held(300) as drawing:  # of 799: twice a step, but for the last
+        with httpx.stream("POST", url, json=body, headers=KEY) as answer:
+            line = next(line for line in answer.iter_lines() if line.startswith("data:"))
+            assert json.loads(line[5:])["type"] == "image_generation.partial_image"
+            assert 0 < batcher.waiting <= 4
+        wait_until(lambda: answered(flow_here) == before + 1)
+        drawing.release()
+        wait_until(lambda: batcher.waiting == 0)
+        assert drawing.evaluations <= 302
 
 
 def test_models(client, shipped):
@@ -378,6 +387,7 @@ def test_models(client, shipped):
 
 
 def test_health_and_headers(shipped):
+    wait_until(lambda: shipped.state.batcher.waiting == 0)  # what other tests have left
     assert httpx.get(f"{shipped.url}/health/live").json() == {"status": "live", "pictures": 0}
     answer = httpx.get(f"{shipped.url}/health/ready", headers={"x-request-id": "mine-1"})
     assert answer.json() == {"status": "ready"}

@@ -17,6 +17,7 @@ from limner.generation.generator import load
 from limner.serving.logs import LogFormat, set_logs
 from limner.serving.settings import ServerSettings
 from serving.test_run import start
+from waiting import LONGEST
 
 SECRET = "a zebra in the attic"
 
@@ -24,7 +25,7 @@ SECRET = "a zebra in the attic"
 def raw(url: str, request: bytes) -> bytes:
     """What bytes are answered with."""
     where = urlsplit(url)
-    with socket.create_connection((where.hostname, where.port), timeout=30) as connection:
+    with socket.create_connection((where.hostname, where.port), timeout=LONGEST) as connection:
         connection.sendall(request)
         return connection.recv(100_000)
 
@@ -33,7 +34,7 @@ def misbehave(url: str) -> None:
     """Requests that would like to be lines of the log."""
     body = {"prompt": SECRET, "seed": 1}
     route = f"{url}/v1/images/generations"
-    httpx.post(route, json=body, headers={"x-request-id": 'mine"}{'}, timeout=60)
+    httpx.post(route, json=body, headers={"x-request-id": 'mine"}{'})
     httpx.post(route, json=body | {"sede": SECRET}, headers={"x-request-id": "a b"})
     httpx.post(route, json=body | {"style": SECRET})
     httpx.get(f"{url}/v1/models/%0A%7B%22level%22:%22error%22%7D%0D%0A")
@@ -46,7 +47,7 @@ def test_lines_are_json_and_never_tell_a_prompt(tiny_model, commands):
     process, url = start(*options, commands=commands)
     misbehave(url)
     process.send_signal(signal.SIGTERM)
-    _, text = process.communicate(timeout=60)
+    _, text = process.communicate()
     assert SECRET not in text
     lines = [json.loads(line) for line in text.splitlines()]
     drawn, refused, style, missing = [line for line in lines if line.get("message") == "answered"]
@@ -64,7 +65,7 @@ def test_lines_of_text_cannot_be_forged(running, tiny_model, logged):
     server = running(load(tiny_model), ServerSettings(log_prompts=True))
     misbehave(server.url)
     prompt = "two\nlines \x1b[31m\u202e"
-    httpx.post(f"{server.url}/v1/images/generations", json={"prompt": prompt}, timeout=60)
+    httpx.post(f"{server.url}/v1/images/generations", json={"prompt": prompt})
     server.stop()
     lines = logged.getvalue().splitlines()
     assert all(re.match(r"[0-9-]{10}T[0-9:.]{12}Z (info|warning) ", line) for line in lines)

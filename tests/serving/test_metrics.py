@@ -9,6 +9,8 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from waiting import wait_until
+
 KEY = {"authorization": "Bearer secret"}
 Figures = Mapping[tuple[str, frozenset[tuple[str, str]]], float]
 
@@ -31,12 +33,13 @@ def sample(figures: Figures, name: str, **labels: str) -> float:
 
 def draw(running, **body: object) -> int:
     url = f"{running.url}/v1/images/generations"
-    return httpx.post(url, json={"prompt": "a cat"} | body, headers=KEY, timeout=60).status_code
+    return httpx.post(url, json={"prompt": "a cat"} | body, headers=KEY).status_code
 
 
 @pytest.fixture(scope="module")
 def grown(flow):
     """How much a sample has grown by four requests, one of which is refused."""
+    wait_until(lambda: flow.state.batcher.waiting == 0)  # what other tests have left
     before = figures_of(flow)
     assert draw(flow, n=2, steps=3, output_format="webp") == 200
     assert draw(flow, steps=5, output_format="webp") == 200
@@ -65,6 +68,7 @@ def test_rows_and_stages_are_measured(grown):
 
 
 def test_the_queue_and_the_memory_are_told(flow):
+    wait_until(lambda: flow.state.batcher.waiting == 0)
     figures = figures_of(flow)
     for state in ("waiting", "drawing"):
         assert sample(figures, "pictures_queued", state=state) == 0

@@ -16,7 +16,7 @@ c2pa = pytest.importorskip("c2pa", reason="c2pa-python is not installed")
 
 
 def post(running, **body: object) -> httpx.Response:
-    return httpx.post(f"{running.url}/v1/images/generations", json=body, timeout=60)
+    return httpx.post(f"{running.url}/v1/images/generations", json=body)
 
 
 def test_every_answer_says_what_it_copies(shipped):

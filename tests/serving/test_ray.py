@@ -26,7 +26,7 @@ def test_replicas_draw_the_same_bits(url):
     body = {"prompt": "a cat", "seed": 3, "steps": 20}
 
     def ask(_: int) -> str:
-        answer = httpx.post(f"{url}/v1/images/generations", json=body, timeout=60)
+        answer = httpx.post(f"{url}/v1/images/generations", json=body)
         return hashlib.sha256(
             answer.raise_for_status().json()["data"][0]["b64_json"].encode()
         ).hexdigest()
@@ -39,7 +39,7 @@ def test_replicas_draw_the_same_bits(url):
 def test_streams_pass_through(url):
     body = {"prompt": "a cat", "steps": 400, "stream": True, "partial_images": 3}
     kinds = []
-    with httpx.stream("POST", f"{url}/v1/images/generations", json=body, timeout=60) as answer:
+    with httpx.stream("POST", f"{url}/v1/images/generations", json=body) as answer:
         for line in answer.iter_lines():
             if line.startswith("event:"):
                 kinds.append((line[6:].strip(), httpx.get(f"{url}/health/live").status_code))

@@ -16,7 +16,7 @@ from limner.improve.refine import Refiner
 
 def send(url: str, key: str = "", **body: object) -> httpx.Response:
     headers = {"authorization": f"Bearer {key}"} if key else {}
-    return httpx.post(f"{url}/v1/refinements", json=body, headers=headers, timeout=120)
+    return httpx.post(f"{url}/v1/refinements", json=body, headers=headers)
 
 
 def test_a_picture_is_refined_as_by_the_library(flow, flow_path):

@@ -22,7 +22,7 @@ def send(url: str, pixels: np.ndarray | bytes, **fields: object) -> httpx.Respon
     else:
         Image.fromarray(pixels).save(buffer, "PNG")
     files = {"image": ("a.png", buffer.getvalue())}
-    return httpx.post(f"{url}/v1/images/restorations", data=fields, files=files, timeout=60)
+    return httpx.post(f"{url}/v1/images/restorations", data=fields, files=files)
 
 
 def test_a_picture_is_restored_as_by_the_library(shipped):

@@ -28,6 +28,7 @@ def below(running, flow_path, own_cache: None) -> Iterator[str]:
     server.stop()
 
 
+@pytest.mark.usefixtures("lingers")
 @pytest.mark.parametrize("left", ["", "/ai/draw"])
 def test_all_is_there_and_addresses_lead_back_through_the_proxy(below: str, left: str):
     page = httpx.get(f"{below}{left}/")
@@ -38,9 +39,7 @@ def test_all_is_there_and_addresses_lead_back_through_the_proxy(below: str, left
     refused = httpx.post(f"{below}{left}/v1/images/generations", json=body)
     assert refused.json()["error"]["code"] == "invalid_api_key"
     proxied = {"host": "pictures.example", "x-forwarded-proto": "https"}
-    answer = httpx.post(
-        f"{below}{left}/v1/images/generations", json=body, headers=KEY | proxied, timeout=60
-    )
+    answer = httpx.post(f"{below}{left}/v1/images/generations", json=body, headers=KEY | proxied)
     address = answer.json()["data"][0]["url"]
     start = "https://pictures.example/ai/draw"
     assert address.startswith(f"{start}/v1/images/files/")
@@ -57,7 +56,7 @@ def test_all_is_there_and_addresses_lead_back_through_the_proxy(below: str, left
 def test_the_page_draws_through_it_without_a_key_before_a_message(below: str):
     with connect(f"{below.replace('http', 'ws')}/ai/draw/v1/live") as socket:
         socket.send(json.dumps({"id": 1, "body": {"prompt": "a cat"}, "key": "secret"}))
-        assert "picture" in json.loads(socket.recv(timeout=60))
+        assert "picture" in json.loads(socket.recv())
 
 
 def test_no_key_is_spared_by_a_path_that_looks_open(below: str):

@@ -12,6 +12,7 @@ schemathesis = pytest.importorskip("schemathesis", reason="schemathesis is not i
 from hypothesis import HealthCheck, Phase, given, settings  # noqa: E402
 
 from limner.generation.generator import load  # noqa: E402
+from waiting import LONGEST  # noqa: E402
 
 HTTP_ERROR, SERVER_ERROR = 400, 500
 EXAMPLES = int(os.environ.get("LIMNER_SCHEMA_EXAMPLES", "5"))
@@ -36,7 +37,7 @@ def statuses_of(operation) -> set[int]:
     )  # fmt: skip
     @given(case=operation.as_strategy())
     def ask(case) -> None:
-        answer = case.call(timeout=60)
+        answer = case.call(timeout=LONGEST)
         found.add(answer.status_code)
         assert answer.status_code < SERVER_ERROR, answer.text
         if answer.status_code >= HTTP_ERROR:

@@ -37,7 +37,7 @@ def searching(folder: Path, tmp_path_factory: pytest.TempPathFactory, running) -
 
 def send(url: str, route: str, *paths: Path, **fields: object) -> httpx.Response:
     files = [("image[]", (path.name, path.read_bytes())) for path in paths]
-    return httpx.post(f"{url}/v1/{route}", data=fields, files=files or None, timeout=60)
+    return httpx.post(f"{url}/v1/{route}", data=fields, files=files or None)
 
 
 def test_captions_are_those_of_the_command(searching, folder):
@@ -68,7 +68,7 @@ def test_scores_are_those_of_the_command(searching, folder):
 
 def test_search_finds_by_words_and_by_a_picture(searching, folder):
     url = f"{searching}/v1/search"
-    found = httpx.post(url, json={"query": "a rocket", "n": 2}, timeout=60).json()["data"]
+    found = httpx.post(url, json={"query": "a rocket", "n": 2}).json()["data"]
     assert found[0]["name"] == "rocket.png" and len(found) == 2
     assert found[0]["score"] > found[1]["score"]
     for path in folder.iterdir():
@@ -110,10 +110,10 @@ def test_pictures_that_are_none_or_missing(searching, shipped, tmp_path):
 def test_reading_and_drawing_at_once_change_nothing(searching, folder):
     alone = send(searching, "captions", folder / "house.png").json()
     body = {"prompt": "a cat", "n": 10, "seed": 1}
-    drawn = httpx.post(f"{searching}/v1/images/generations", json=body, timeout=60).json()["data"]
+    drawn = httpx.post(f"{searching}/v1/images/generations", json=body).json()["data"]
 
     async def both() -> list[httpx.Response]:
-        async with httpx.AsyncClient(timeout=60) as client:
+        async with httpx.AsyncClient() as client:
             files = {"image": ("a.png", (folder / "house.png").read_bytes())}
             return await asyncio.gather(
                 client.post(f"{searching}/v1/images/generations", json=body),

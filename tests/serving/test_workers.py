@@ -6,9 +6,9 @@ import base64
 import io
 import os
 import signal
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from pathlib import Path
 
 import httpx
@@ -21,6 +21,7 @@ from limner.generation.generator import load
 from limner.improve.refine import Refiner
 from serving.test_run import start
 from tiny_models import save_tiny
+from waiting import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -34,12 +35,12 @@ def server(path, own_cache) -> Iterator[tuple[str, int]]:
     process, url = start("--model", str(path), "--workers", "2", "--no-gallery")
     yield url, process.pid
     process.terminate()
-    assert process.wait(30) == 0
+    assert process.wait() == 0
 
 
 def ask(url: str, **body: object) -> httpx.Response:
     body = {"prompt": "a cat"} | body
-    return httpx.post(f"{url}/v1/images/generations", json=body, timeout=60)
+    return httpx.post(f"{url}/v1/images/generations", json=body)
 
 
 def pixels(answer: httpx.Response) -> list[np.ndarray]:
@@ -66,10 +67,13 @@ def children(pid: int) -> list[int]:
         lists = [
             each.read_text("ascii") for each in Path(f"/proc/{parent}/task").glob("*/children")
         ]
-        return [
-            int(each) for each in sorted(" ".join(lists).split())
-            if b"forkserver" in Path(f"/proc/{each}/cmdline").read_bytes()
-        ]  # fmt: skip
+        return [int(each) for each in sorted(" ".join(lists).split()) if forked(each)]
+
+    def forked(child: str) -> bool:
+        try:
+            return b"forkserver" in Path(f"/proc/{child}/cmdline").read_bytes()
+        except OSError:  # it has ended meanwhile
+            return False
 
     return [each for copied in of(pid) for each in of(copied)]
 
@@ -82,38 +86,44 @@ def used(pid: int) -> int:
 
 def test_the_bits_are_the_same_whichever_process_draws(server, alone):
     url, pid = server
-    workers = children(pid)
-    before = [used(each) for each in workers]
-    with ThreadPoolExecutor(4) as clients:
-        some = list(clients.map(lambda s: pixels(ask(url, seed=s, n=2, steps=20)), range(0, 8, 2)))
-    assert np.array_equal(np.concatenate(some), alone(seed=0, n=8, steps=20))
+    workers, rounds = children(pid), count()
     assert len(workers) == 2
-    assert all(used(each) > then for each, then in zip(workers, before, strict=True))
+    before = [used(each) for each in workers]
+
+    def both_have_drawn() -> bool:
+        seed = 8 * next(rounds)
+        with ThreadPoolExecutor(4) as clients:
+            seeds = range(seed, seed + 8, 2)
+            some = list(clients.map(lambda s: pixels(ask(url, seed=s, n=2, steps=20)), seeds))
+        assert np.array_equal(np.concatenate(some), alone(seed=seed, n=8, steps=20))
+        return all(used(each) > then for each, then in zip(workers, before, strict=True))
+
+    wait_until(both_have_drawn)
 
 
 def test_tasks_are_done_by_the_processes_that_draw(server, path):
     url, _ = server
     body = {"prompt": "a cat", "seed": 4, "budget": 2, "target": 1}
-    found = httpx.post(f"{url}/v1/refinements", json=body, timeout=60).raise_for_status().json()
+    found = httpx.post(f"{url}/v1/refinements", json=body).raise_for_status().json()
     wanted = Refiner(load(path)).refine("a cat", budget=2, target=1, seed=4)
     assert found["data"][0]["seed"] == wanted.picture.seed
     assert found["score"] == pytest.approx(wanted.best.score.total, abs=1e-3)
-    explained = httpx.post(f"{url}/v1/explanations", json={"prompt": "a cat"}, timeout=60)
+    explained = httpx.post(f"{url}/v1/explanations", json={"prompt": "a cat"})
     assert [each["text"] for each in explained.json()["words"]] == ["a", "cat"]
 
 
 def test_what_a_killed_process_drew_is_drawn_again(server, alone):
     url, pid = server
+    killed, _ = children(pid)
+    before = used(killed)
     with ThreadPoolExecutor(3) as clients:
         asked = [clients.submit(ask, url, seed=4 * k, n=4, steps=60) for k in range(3)]
-        for _ in range(200):
-            if httpx.get(f"{url}/health/live").json()["pictures"] >= 4:
-                break
-            threading.Event().wait(0.01)
-        os.kill(children(pid)[0], signal.SIGKILL)
+        # It draws, or all is drawn already where this process was kept from looking.
+        wait_until(lambda: used(killed) > before or all(each.done() for each in asked))
+        os.kill(killed, signal.SIGKILL)
         drawn = [pixels(each.result()) for each in asked]
     assert np.array_equal(np.concatenate(drawn), alone(seed=0, n=12, steps=60))
-    assert len(children(pid)) == 2
+    wait_until(lambda: len(children(pid)) == 2)
 
 
 def test_a_changed_file_is_drawn_with_after_sighup(server, path, alone, tmp_path):
@@ -122,8 +132,5 @@ def test_a_changed_file_is_drawn_with_after_sighup(server, path, alone, tmp_path
     model = httpx.get(f"{url}/v1/models/flow").json()["hash"]
     other.replace(path)
     os.kill(pid, signal.SIGHUP)
-    for _ in range(300):
-        if httpx.get(f"{url}/v1/models/flow").json()["hash"] != model:
-            break
-        threading.Event().wait(0.05)
+    wait_until(lambda: httpx.get(f"{url}/v1/models/flow").json()["hash"] != model)
     assert not np.array_equal(pixels(ask(url, seed=1)), alone(seed=1))

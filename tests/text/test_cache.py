@@ -18,6 +18,7 @@ from limner.text.disk import DiskCache, default_cache_dir
 from limner.text.e5 import E5Encoder
 from limner.text.vectors import VectorsEncoder
 from limner.text.wordfile import write_binary
+from waiting import LONGEST
 
 
 class Plain:
@@ -193,7 +194,9 @@ def test_a_full_disk_warns_once_and_still_answers(tmp_path, vectors, caplog):
 
 def test_processes_share_one_file(tmp_path):
     script = (
-        "import sys\nfrom pathlib import Path\nfrom limner.text.disk import DiskCache\n"
+        "import sys\nfrom pathlib import Path\nfrom limner.text import disk\n"
+        "from limner.text.disk import DiskCache\n"
+        f"disk._TIMEOUT_SECONDS = {LONGEST}\n"  # another may be kept from its work meanwhile
         "d = DiskCache(Path(sys.argv[1]), 2**24)\n"
         "for i in range(40):\n"
         "    d.put_many({f'{sys.argv[2]}-{i}'.encode(): b'x' * 100})\n"

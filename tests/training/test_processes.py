@@ -3,7 +3,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -23,6 +22,7 @@ from optional_modules import needed
 from preloaded import Forked
 from runs import command, records
 from tiny_configs import tiny_config
+from waiting import wait_until
 
 needed("accelerate")
 
@@ -122,16 +122,18 @@ def test_a_killed_process_ends_all(recipe, line, tmp_path, capfd):
     out = tmp_path / "run"
     long = recipe({**TINY, "steps": 100_000, "checkpoint_every_minutes": 60})
     process = Forked(line(long, out, "--processes", "2"))
-    end = time.monotonic() + 120
-    while not (out / "log.jsonl").exists() or len(records(out)) < 2:
-        assert process.poll() is None and time.monotonic() < end
-        time.sleep(0.05)
+
+    def trains() -> bool:
+        assert process.poll() is None
+        return (out / "log.jsonl").exists() and len(records(out)) >= 2
+
+    wait_until(trains)
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     workers = [
         pid for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
     ]
     os.kill(int(workers[-1]), signal.SIGKILL)
-    assert process.wait(60) == 2
+    assert process.wait() == 2
     error = capfd.readouterr().err
     assert len(error.splitlines()) == 1
     assert "was killed by signal 9" in error

@@ -1,25 +1,24 @@
 from __future__ import annotations
 
 import builtins
-import time
 
 import pytest
 
 from limner.errors import MissingExtraError
 from limner.training.loop import train
+from waiting import LONGEST, wait_until
 
 
 def test_wandb_offline(recipe, tmp_path, monkeypatch):
     wandb = pytest.importorskip("wandb")
     monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB__SERVICE_WAIT", str(LONGEST))  # for that process to start
     out = tmp_path / "run"
     settings = {"steps": 3, "log_every": 1, "trackers": ["wandb"]}
     train(recipe(settings, prompts=["red"]), out, quiet=True)
     [file] = out.glob("wandb/offline-run-*/*.wandb")
-    end = time.monotonic() + 30  # wandb's own process writes the last of it after finish()
-    while b"loss/pixels" not in file.read_bytes():
-        assert time.monotonic() < end
-        time.sleep(0.05)
+    # wandb's own process writes the last of it after finish()
+    wait_until(lambda: b"loss/pixels" in file.read_bytes())
     assert not (out / "tensorboard").exists()
     assert list(out.glob("wandb/offline-run-*/files/media/images/*.png"))
     assert wandb.run is None  # it was finished

@@ -4,7 +4,6 @@ import logging
 import os
 import signal
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from typer.testing import CliRunner
 
 import training_tiny as tiny
 from limner.cli import build_app
+from waiting import wait_until
 
 
 @pytest.fixture
@@ -87,12 +87,15 @@ def test_a_stopped_run_says_how_to_resume_and_exits_130(file, tmp_path, number, 
     process = subprocess.Popen(
         [*words, "--steps", "1000000"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    log, end = out / "log.jsonl", time.monotonic() + 100
-    while not log.exists() or log.read_bytes().count(b"\n") < 2:
-        assert process.poll() is None and time.monotonic() < end
-        time.sleep(0.005)
+    log = out / "log.jsonl"
+
+    def trains() -> bool:
+        assert process.poll() is None
+        return log.exists() and log.read_bytes().count(b"\n") >= 2
+
+    wait_until(trains)
     os.kill(process.pid, number)
-    stdout, stderr = process.communicate(timeout=60)
+    stdout, stderr = process.communicate()
     assert process.returncode == 130, stderr
     assert stdout.strip() == str(out / "model.safetensors")
     assert "to resume, give the same command and --resume" in stderr

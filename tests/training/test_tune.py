@@ -3,8 +3,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -18,6 +16,7 @@ from limner.training.recipe import load_recipe
 from limner.training.tune import JOURNAL, LOCK, Outcome, read_space, read_spaces, table, tune
 from limner.training.validation import METRICS, metric
 from optional_modules import needed
+from runs import after_lines
 
 needed("optuna")
 
@@ -83,6 +82,11 @@ def test_minutes_are_kept(short, tmp_path):
     found = tune(long, read_spaces(SPACES), tmp_path / "s", minutes=0.05)
     assert len(found.trials) == 1
     assert found.trials[0]["state"] != "complete"
+
+
+def test_the_first_trial_is_run_even_where_no_time_is_left_for_it(short, tmp_path):
+    found = tune(short, read_spaces(SPACES), tmp_path / "s", minutes=1e-12)
+    assert [row["trial"] for row in found.trials] == [0]
 
 
 def test_the_command(short, tmp_path):
@@ -162,16 +166,8 @@ def test_ctrl_c_ends_the_search_which_can_be_resumed(short, tmp_path):
     out = tmp_path / "s"
     long = short.model_copy(update={"train": short.train.model_copy(update={"steps": 10**5})})
 
-    def stop() -> None:
-        log = out / "trials" / "0000" / "log.jsonl"
-        while not log.exists() or log.read_bytes().count(b"\n") < 2:
-            time.sleep(0.005)
-        os.kill(os.getpid(), signal.SIGINT)
-
-    thread = threading.Thread(target=stop, daemon=True)
-    thread.start()
-    found = tune(long, read_spaces(SPACES), out, minutes=5, trials=3)
-    thread.join()
+    with after_lines(2, lambda: signal.raise_signal(signal.SIGINT)):
+        found = tune(long, read_spaces(SPACES), out, minutes=5, trials=3)
     assert [(row["state"], row["failure"]) for row in found.trials] == [
         ("fail", "it was interrupted")
     ]

@@ -63,6 +63,8 @@ _MOST_TASKS = 8
 """Most queued and running tasks; a task draws many pictures. A model runner runs one at a time."""
 _TASK_SECONDS = 5.0
 """``Retry-After`` of refused tasks."""
+_END_SECONDS = 5.0
+"""That a running network evaluation is given to end after the time to finish has passed."""
 _PAUSE = 0.2
 """Seconds of pause after a loss, so that a runner that always crashes leaves CPU time to others."""
 
@@ -156,7 +158,7 @@ class Batcher:
         self._waiting = FairQueue()
         self._changed = threading.Condition()
         self._seconds = _FIRST_GUESS
-        self._stopping = False
+        self._stopping = self._ended = False
         self._keys = itertools.count()
         self._loads: dict[ModelVersion, tuple[Future[None], set[int]]] = {}
         self.ready = threading.Event()
@@ -173,15 +175,24 @@ class Batcher:
             thread.start()
 
     def stop(self, seconds: float = 30.0) -> None:
-        """Finish all accepted requests, for at most ``seconds``, and stop."""
+        """Finish all accepted requests, for at most ``seconds``, and stop.
+
+        Jobs that are not finished by then end between two network evaluations.
+        """
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
+        self._join(seconds)
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+        self._join(_END_SECONDS)
+
+    def _join(self, seconds: float) -> None:
+        """Wait until the threads have ended, for at most ``seconds``."""
         until = time.monotonic() + seconds
         for thread in self._threads:
             thread.join(max(0.0, until - time.monotonic()))
-        for state in self._runners:
-            state.runner.close()
 
     @property
     def waiting(self) -> int:
@@ -366,6 +377,12 @@ class Batcher:
     # -- the threads of the model runners ----------------------------------------------------
 
     def _run(self, state: _RunnerState) -> None:
+        try:
+            self._feed(state)
+        finally:
+            state.runner.close()  # in its own thread, so never during a step
+
+    def _feed(self, state: _RunnerState) -> None:
         while (work := self._next(state)) is not None:
             began = time.perf_counter()
             try:
@@ -388,7 +405,7 @@ class Batcher:
     def _next(self, state: _RunnerState) -> StepInput | None:
         """Wait for the input of a runner's next step; None when the batcher has stopped."""
         with self._changed:
-            while True:
+            while not self._ended:
                 now = time.monotonic()
                 drops = self._drop_late(state, now)
                 draws, tasks = self._admit(state)  # before one of their models is unloaded
@@ -403,6 +420,7 @@ class Batcher:
                 if self._stopping and not self._waiting:
                     return None
                 self._changed.wait()
+            return None
 
     def _drop_late(self, state: _RunnerState, now: float) -> list[int]:
         """Drop what was cancelled or has timed out; returns the keys of running jobs among it."""

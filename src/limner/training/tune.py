@@ -315,7 +315,7 @@ class _Search:
         from limner.training.loop import train
 
         states = self.optuna.trial.TrialState
-        if time.monotonic() + self._needed() >= end:
+        if self.study.trials and time.monotonic() + self._needed() >= end:
             return False
         trial = self.study.ask()
         values = {space.key: space.suggest(trial) for space in self.spaces}
