@@ -42,7 +42,7 @@ from limner.text.segment import pieces_of
 from limner.text.validate import canonical_all
 from limner.text.vocabulary import best_name, in_english, singular_of
 
-_RULES = 18
+_RULES = 19
 """Raised whenever a scene may be read or arranged otherwise: older pictures say why they differ."""
 _SOME = 3
 """How many are drawn of *birds*."""
