@@ -10,6 +10,7 @@ from limner.text.signs import sign_of
     [
         ("wet floor", "WET FLOOR"), ("an exit sign", "EXIT"), ("speed limit 50", "SPEED LIMIT 50"),
         ("Black Friday sale", "BLACK FRIDAY SALE"), ("beware of the dog!", "BEWARE OF THE DOG"),
+        ("be yourself", "BE YOURSELF"), ("never give up!", "NEVER GIVE UP"),
         ("50% off", "50% OFF"), ("open 24 hours", "OPEN 24 HOURS"),
     ],
 )  # fmt: skip

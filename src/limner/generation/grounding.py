@@ -316,7 +316,8 @@ class Grounder:
         index = self.index
         plain = None if self._shows(near) else self._without_state(phrase)
         if plain is not None:
-            return plain
+            shown = {*name_key(phrase).split()} <= {*near.name.split()}  # a *wine glass empty*
+            return near if shown else plain
         if near.similarity < KNOWN:
             meant, alike = self._respelled(phrase, vector)
             trusted = alike or near.similarity < LEAST  # whose vector says nothing
@@ -338,7 +339,8 @@ class Grounder:
     def _without_state(self, phrase: str) -> KnownConcept | None:
         """What a phrase names, if it says its state (*an empty glass*); None for all others."""
         plain = _STATES.sub("", phrase)
-        found = None if plain == phrase else self._known(plain)
+        named = plain == phrase or self.index.named(phrase) is not None
+        found = None if named else self._known(plain)
         return None if found is None else replace(found, similarity=_LIKE)
 
     def _about(self, phrase: str, vector: Tensor, near: KnownConcept) -> KnownConcept | None:

@@ -180,11 +180,12 @@ def reworded_greeting(
         better = in_costume(better, language, is_name)
         better = as_drawn(better, language, is_name)
         if language == "en":
-            better = with_objects(in_colours_of_materials(better, is_name), is_name)
+            better = in_colours_of_materials(better, is_name)
             better = _GLASSES.sub(r"\1 wineglasses", better)
             better = _FAMILY.sub(_of_animals, better)
             better = better if is_name(better) else _RACE.sub(_racing, better)
             better = _IN_BOWL.sub(" in a fishbowl", _PLAYER.sub(_playing, better))
+            better = with_objects(better, is_name)
             better = _WEB.sub("spider web", better) if "spider" in better else better
         elif language == "ar":
             better = _AND_AR.sub(
