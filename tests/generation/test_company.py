@@ -7,10 +7,14 @@ from limner.models.planner import PlannedThing
 from limner.scenes.sentence import Link
 
 
-def company(*names: str, links: tuple[Link, ...] = (), counts: tuple[int, ...] = ()) -> Company:
+def company(
+    *names: str, links: tuple[Link, ...] = (), counts: tuple[int, ...] = (),
+    phrases: tuple[tuple[int, ...], ...] = (),
+) -> Company:  # fmt: skip
     counts = counts or (1,) * len(names)
     things = tuple(PlannedThing(i, count) for i, count in enumerate(counts))
-    return Company(things, names, names, names, links)
+    phrases = phrases or tuple((i,) for i in range(len(names)))
+    return Company(things, names, names, names, links, phrases)
 
 
 def test_a_wedding_is_a_bride_and_a_groom_and_links_follow():
@@ -20,9 +24,17 @@ def test_a_wedding_is_a_bride_and_a_groom_and_links_follow():
     assert company("a cat").with_members() == company("a cat")
 
 
+def test_members_of_one_phrase_eat_together():
+    pizza = company("a family", "pizza", links=(Link(0, "eating", 1),))
+    found = pizza.with_members().at_table()
+    assert found.english == ("man", "woman", "child", "pizza", "table")
+    assert [link.first for link in found.links if link.second == 4] == [3, 0, 1, 2]
+
+
 def test_two_who_have_tea_are_at_the_sides_of_a_table_with_two_cups():
-    tea = company("a bear", "a rabbit", "tea", links=(Link(1, "eating", 2),))
-    found = tea.at_table([range(2), range(2, 3)])
+    tea = company("a bear", "a rabbit", "tea", links=(Link(1, "eating", 2),),
+                  phrases=((0, 1), (2,)))  # fmt: skip
+    found = tea.at_table()
     assert found.parts[-1] == "table"
     assert [thing.count for thing in found.things] == [1, 1, 2, 1]
     assert set(found.links) == {Link(0, "left", 3), Link(1, "right", 3), Link(2, "on", 3)}
@@ -30,9 +42,9 @@ def test_two_who_have_tea_are_at_the_sides_of_a_table_with_two_cups():
 
 def test_who_eats_alone_or_from_the_hand_has_no_table():
     alone = company("a cat", "a fish", "pizza", links=(Link(0, "eating", 2),))
-    assert alone.at_table([range(1), range(1, 2), range(2, 3)]) == alone
+    assert alone.at_table() == alone
     cones = company("children", "ice cream", links=(Link(0, "eating", 1),), counts=(3, 1))
-    assert cones.at_table([range(1), range(1, 2)]) == cones
+    assert cones.at_table() == cones
 
 
 def drawn(model, prompt: str) -> list[str]:
@@ -42,4 +54,6 @@ def drawn(model, prompt: str) -> list[str]:
 def test_company_is_drawn_so(shipped):
     assert drawn(shipped, "a family having a picnic in the park")[:3] == ["man", "woman", "child"]
     assert len(drawn(shipped, "a wedding on the beach")) == 2
+    friends = drawn(shipped, "two friends drinking coffee in a cafe")
+    assert friends == ["man", "woman", "hot beverage", "small square table"]
     assert drawn(shipped, "a bear and a rabbit having tea")[-1].endswith("table")

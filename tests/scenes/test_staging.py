@@ -227,6 +227,17 @@ def test_who_shares_a_place_is_beside_the_others(relation, second):
     assert base.top < cat.bottom < base.bottom
 
 
+def test_of_two_in_front_of_something_both_are_seen():
+    """The cat was behind the dog."""
+    actors = [actor("cat"), actor("dog"), actor("house", solid(90, 40))]
+    links = [Link(0, "front", 2), Link(1, "front", 2)]
+    (group,) = stage(actors, links, np.random.default_rng(0))
+    cat, dog, house = (next(s for s in group if s.thing == i) for i in range(3))
+    assert cat.right <= dog.left
+    assert house.left < cat.right < dog.left < house.right
+    assert house.depth < min(cat.depth, dog.depth)
+
+
 def test_doors_and_windows_are_in_the_wall():
     house, door = seen("with", actor("house"), actor("red door", solid(20, 40)))
     assert house.left < door.left < door.right < house.right
@@ -636,3 +647,22 @@ def test_an_animal_that_has_a_body_is_as_large_in_a_place_as_others():
         (spot,) = framed(stage(actors, [], rng, sky=True), actors, place, rng)
         heights.append(spot.height)
     assert heights[1] > 1.1 * heights[0]
+
+
+def test_who_plays_the_piano_stands_at_it_and_a_drum_is_held():
+    man = facts_of("man")
+    assert resolve("holding", man, facts_of("piano")) == "beside"
+    assert resolve("holding", man, facts_of("drum")) != "beside"
+
+
+def test_a_star_above_somebody_is_smaller_than_the_moon():
+    def share(name: str) -> float:
+        boy, sky = seen("below", actor("boy", person()), actor(name, solid(40, 40)))
+        return sky.height / boy.height
+
+    assert share("star") < 0.3 < share("moon")
+
+
+def test_who_is_in_a_sleigh_sits_and_a_garage_is_a_building():
+    assert resolve("in", facts_of("man"), facts_of("sleigh")) == "seat"
+    assert facts_of("garage").role == "house"

@@ -6,7 +6,6 @@ at the sides of a table with two cups.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -19,11 +18,14 @@ from limner.text.names import bare
 MEMBERS = {
     "wedding": ("bride", "groom"), "family": ("man", "woman", "child"), "couple": ("man", "woman"),
     "newlyweds": ("bride", "groom"), "parents": ("man", "woman"),
+    "people holding hands": ("man", "woman"), "friends": ("man", "woman"),
 }  # fmt: skip
 """English name of several -> those who are drawn of them in a place."""
 _TABLE = "table"
 _MOST = 3
 """Cups or plates on a table, at most."""
+_CAKE = 0.6
+"""Length in metres of what has a top and is no table."""
 _IN_HAND = frozenset({"ice cream", "apple", "carrot", "candy", "lollipop", "banana", "popsicle"})
 """What everybody has of his own in the hand, and is on no table."""
 
@@ -37,6 +39,7 @@ class Company(NamedTuple):
         coloured: the same with them.
         english: its English name.
         links: between the things.
+        phrases: numbers of the things of each phrase of the sentence.
     """
 
     things: tuple[PlannedThing, ...]
@@ -44,16 +47,24 @@ class Company(NamedTuple):
     coloured: tuple[str, ...]
     english: tuple[str, ...]
     links: tuple[Link, ...]
+    phrases: tuple[tuple[int, ...], ...]
+
+    @property
+    def eats(self) -> bool:
+        """Whether anybody eats or drinks."""
+        return any(each.relation == "eating" for each in self.links)
 
     def with_members(self) -> Company:
         """The same with all members of who is several by one name; the first has the links."""
         found: list[tuple[PlannedThing, str, str, str]] = []
         numbers: list[int] = []
         for row in zip(self.things, self.parts, self.coloured, self.english, strict=True):
-            members = MEMBERS.get(bare(row[3]).casefold(), ())
+            name = row[3].replace("-", " ").casefold()
+            members = MEMBERS.get(name) or MEMBERS.get(bare(name), ())
             numbers.append(len(found))
-            if row[0].count == 1 and members:
-                found += [(row[0], name, name, name) for name in members]
+            if row[0].count in (1, len(members)) and members:
+                one = replace(row[0], count=1)
+                found += [(one, name, name, name) for name in members]
             else:
                 found.append(row)
         links = tuple(
@@ -62,16 +73,17 @@ class Company(NamedTuple):
         if not found:
             return self
         things, parts, coloured, english = zip(*found, strict=True)
-        return Company(things, parts, coloured, english, links)
+        ends = (*numbers[1:], len(found))
+        phrases = tuple(
+            tuple(new for old in some for new in range(numbers[old], ends[old]))
+            for some in self.phrases
+        )
+        return Company(things, parts, coloured, english, links, phrases)
 
-    def at_table(self, eaters: Sequence[Sequence[int]]) -> Company:
-        """The same with a table where several eat or drink one thing, which is upon it.
-
-        Args:
-            eaters: the numbers of the things of each phrase that does so.
-        """
+    def at_table(self) -> Company:
+        """The same with a table where several eat or drink one thing, which is upon it."""
         for each in self.links:
-            who = next((some for some in eaters if each.first in some), ())
+            who = next((some for some in self.phrases if each.first in some), ())
             several = sum(self.things[i].count for i in who)
             meal = bare(self.english[each.second]).casefold()
             if each.relation != "eating" or several < 2 or not _is_meal(meal):
@@ -86,11 +98,13 @@ class Company(NamedTuple):
             return Company(
                 (*things, PlannedThing(dish.piece)), (*self.parts, _TABLE),
                 (*self.coloured, _TABLE), (*self.english, _TABLE),
-                (*links, Link(each.second, "on", table), *around),
+                (*links, Link(each.second, "on", table), *around), self.phrases,
             )  # fmt: skip
         return self
 
 
 def _is_meal(name: str) -> bool:
     """Whether something to eat or drink is had at a table."""
-    return name not in _IN_HAND and facts_of(name).role in ("food", "vessel", "plate", "drink")
+    facts = facts_of(name)
+    cake = facts.role == "table" and facts.length < _CAKE
+    return name not in _IN_HAND and (cake or facts.role in ("food", "vessel", "plate"))

@@ -218,11 +218,11 @@ class ScenePlanner:
             coloured += planned.coloured
         links = _expanded(sentence.links, numbers, things)
         setting, english = sentence.setting, tuple(_english(parts, languages))
-        company = Company(tuple(things), tuple(parts), tuple(coloured), english, links)
-        company = company.at_table(numbers)
-        if setting is not None:
+        phrases_of = tuple(map(tuple, numbers))
+        company = Company(tuple(things), tuple(parts), tuple(coloured), english, links, phrases_of)
+        if setting is not None or company.eats:
             company = company.with_members()
-        found, words, dyed, english, links = company
+        found, words, dyed, english, links, _ = company.at_table()
         if setting is not None and setting.place is None and _any_afloat(english):
             setting = replace(setting, place="sea")  # a ship in a storm
         if setting is not None and any(map(has_own_sky, english)):

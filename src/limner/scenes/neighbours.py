@@ -32,12 +32,14 @@ def shelter(groups: Groups, i: int, j: int) -> None:
 
 def _stagger(groups: Groups, near: int, far: int) -> None:
     """One before the other, which is seen beside and above it."""
-    front, back = extent(groups.spots_of(near)), extent(groups.spots_of(far))
+    front, back = groups.abreast(near), extent(groups.spots_of(far))
     side = (-1, 1)[int(groups.rng.integers(2))]
     smaller = min(back.width, front.width)
     x = front.left + front.width / 2 + side * (0.5 * (front.width + back.width) - 0.32 * smaller)
     y = front.bottom - 0.14 * front.height
-    if back.width > 1.3 * front.width:
+    if len(groups.sharing(near)) > 1:  # in the middle behind all of them
+        x = front.left + front.width / 2
+    elif back.width > 1.3 * front.width:
         x = front.left + front.width / 2 + side * 0.16 * back.width
     elif back.height < 0.8 * front.height:  # looks over it, or past the trunk of a tree
         tree = groups.actors[near].facts.role == "plant"

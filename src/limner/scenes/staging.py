@@ -34,7 +34,7 @@ _TURNED = {"worn by": "wearing", "holds": "over", "carries": "in", "stands in": 
            "bears": "on", "held by": "holding"}  # fmt: skip
 """Ways that are others, of the second to the first."""
 _SHARED = frozenset({"below", "on", "seat", "plate", "in", "inside", "over", "riding", "sheltered",
-                     "umbrella"})  # fmt: skip
+                     "umbrella", "front"})  # fmt: skip
 """Ways in which several things are in one place."""
 WAYS: Mapping[str, Callable[[Groups, int, int], None]] = {
     "wearing": wear, "holding": hold, "eating": eat, "string": hold_by_string,
