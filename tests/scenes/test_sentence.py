@@ -51,6 +51,18 @@ def said(text: str) -> tuple[tuple[str, ...], list[tuple[str, str, str]]]:
         ("um urso segurando um balão vermelho", "um urso", "holding", "um balão vermelho"),
         ("обезьяна ест банан", "обезьяна", "eating", "банан"),
         ("帽子をかぶった猫", "猫", "wearing", "帽子"),
+        ("宝箱を守る紫のドラゴン", "紫のドラゴン", "doing", "宝箱"),
+        ("夜にほうきで飛ぶ魔女", "魔女", "with", "ほうき"),
+        ("トラクターを運転する農夫", "農夫", "riding", "トラクター"),
+        ("青いボウルに入ったオレンジ", "オレンジ", "in", "青いボウル"),
+        ("紫色的龙守着宝箱", "紫色的龙", "beside", "宝箱"),
+        ("两只狗在花园里追一只猫", "两只狗", "beside", "一只猫"),
+        ("农民开拖拉机", "农民", "riding", "拖拉机"),
+        ("un contadino che guida un trattore", "un contadino", "riding", "un trattore"),
+        ("una lámpara en una mesa marrón", "una lámpara", "on", "una mesa marrón"),
+        ("uma mulher tomando café", "uma mulher", "eating", "café"),
+        ("drei Enten schwimmen auf einem Stein", "drei Enten", "on", "einem Stein"),
+        ("un panda che suona la chitarra su un palco", "un panda", "holding", "la chitarra"),
         ("にんじんを持ったうさぎ", "うさぎ", "holding", "にんじん"),
         ("모자를 쓴 고양이", "고양이", "wearing", "모자"),
         ("टोपी पहने हुए बिल्ली", "बिल्ली", "wearing", "टोपी"),
@@ -508,3 +520,30 @@ def test_what_a_table_or_a_tray_has_is_upon_it():
     read_as = read("a table with bread, cheese and wine")
     assert read_as.links == tuple(Link(0, "with", i) for i in (1, 2, 3))
     assert Link(1, "with", 2) in read("a waiter carrying a tray with drinks").links
+
+
+@pytest.mark.parametrize(
+    ("text", "links"),
+    [
+        ("un niño patea una pelota roja y una niña lee un libro",
+         [("un niño", "doing", "una pelota roja"), ("una niña", "holding", "un libro")]),
+        ("der Hund schläft auf dem Sofa und die Katze sitzt auf dem Stuhl",
+         [("der Hund", "on", "dem Sofa"), ("die Katze", "on", "dem Stuhl")]),
+        ("a cat sleeps on a sofa and a dog eats a bone",
+         [("a cat", "on", "a sofa"), ("a dog", "eating", "a bone")]),
+        ("犬はソファで寝ていて、猫は椅子に座っている",
+         [("犬", "on", "ソファ"), ("猫", "on", "椅子")]),
+        ("la madre come pan y el niño está llorando", [("la madre", "eating", "pan")]),
+        ("un gato come un pez y un perro blanco",
+         [("un gato", "eating", "un pez y un perro blanco")]),
+        ("un gato y un perro en un sofá", [("un gato y un perro", "on", "un sofá")]),
+    ],
+)  # fmt: skip
+def test_clauses_that_and_joins_are_about_who_does_something(text, links):
+    assert said(text)[1] == links
+
+
+def test_who_is_on_something_does_what_follows():
+    assert said("un mono en un árbol comiendo un plátano")[1] == [
+        ("un mono", "in", "un árbol"), ("un mono", "eating", "un plátano"),
+    ]  # fmt: skip

@@ -7,14 +7,14 @@ from dataclasses import replace
 
 from limner.scenes.relations import Contact
 from limner.scenes.sentence import Link
-from limner.scenes.sizes import Facts, Role
+from limner.scenes.sizes import LIVING, Facts, Role
 
 _TOPPING = 0.55
 """Greatest length of what is put on food, of the food's."""
 WORN: frozenset[Role] = frozenset(
     {"hat", "headset", "glasses", "collar", "garment", "trousers", "shoes"}
 )
-ALIVE: frozenset[Role] = frozenset({"person", "being", "ridden", "bird", "swimmer"})
+ALIVE = LIVING
 ALOFT: frozenset[Role] = frozenset({"celestial", "cloud", "floating"})
 FIXED: frozenset[Role] = frozenset({"house", "table", "overhead", "seat", "opening"})
 """Roles of things that stay where they stand."""

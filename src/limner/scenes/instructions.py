@@ -9,7 +9,6 @@ in the picture, ``b`` what comes, ``c`` is a colour. Of a language that has a gl
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -30,6 +29,7 @@ from limner.text.glossing import (
     language_of,
     languages_like,
     quality_in,
+    scripts_of,
 )
 from limner.text.lexicon import languages_of
 
@@ -150,14 +150,9 @@ def _languages(text: str) -> Iterator[str]:
     """Languages that an instruction may be in, the likeliest first."""
     by_words = language_of(text)
     likely = [*([by_words] if by_words else []), *languages_of(text), *languages_like(text)]
-    scripts = _scripts(text)
-    alike = [each for each, rows in _table().items() if scripts & _scripts(rows["pronoun"][0])]
+    scripts = scripts_of(text)
+    alike = [each for each, rows in _table().items() if scripts & scripts_of(rows["pronoun"][0])]
     yield from dict.fromkeys(each for each in (*likely, *alike) if each in _table())
-
-
-def _scripts(text: str) -> set[str]:
-    """The scripts of the letters of a text, as Unicode's names of letters begin: ``LATIN``."""
-    return {unicodedata.name(letter, "").split(" ")[0] for letter in text if letter.isalpha()}
 
 
 def is_pronoun(words: str, language: str | None = None) -> bool:

@@ -21,7 +21,7 @@ from functools import cache
 from typing import Literal, NamedTuple, cast, get_args
 
 from limner.scenes.colours import COLOURS
-from limner.scenes.sizes import facts_of, sized_names
+from limner.scenes.sizes import LIVING, facts_of, sized_names
 from limner.tables import read_table
 from limner.text.lexicon import LATIN
 from limner.text.vocabulary import nouns_of
@@ -64,7 +64,6 @@ _DOING: Mapping[str, str] = {
 }  # fmt: skip
 """A word for what somebody does, before an article; in languages that have those."""
 
-_ALIVE = ("person", "being", "ridden", "bird", "swimmer")
 _VAGUE = frozenset({"人", "头", "脸", "私", "頭", "顔", "나", "저", "머리", "얼굴", "सिर", "चेहरा"})
 """Nouns for somebody that are parts of other words, and parts of bodies."""
 _JA_VERB = "[^をがはに、。]{1,9}?(?:[るうくすつむぶぐただ]|ます|ました)"
@@ -153,7 +152,7 @@ def _somebody(language: str) -> str:
     """A regular expression of the nouns of a language for persons and animals."""
     own = language == "en"
     known = ((name, name) for name in sized_names()) if own else nouns_of(language).items()
-    nouns = [noun for noun, name in known if facts_of(name).role in _ALIVE and noun not in _VAGUE]
+    nouns = [noun for noun, name in known if facts_of(name).role in LIVING and noun not in _VAGUE]
     return f"(?:{'|'.join(map(re.escape, sorted(nouns, key=len, reverse=True)))})"
 
 
@@ -213,7 +212,13 @@ def _japanese() -> Iterator[tuple[Contact, str]]:
     )
     who = f"{_somebody('ja')}(?:たち|達)?"
     yield "doing", f"(?P<a>.*{who})(?P<m>[がは]){_B}を{_JA_VERB}"
-    yield "doing", f"{_B}(?P<m>を{_JA_VERB})(?P<a>{who})"
+    yield "doing", f"{_B}(?P<m>を{_JA_VERB})(?P<a>(?:[^をがはに、。]{{1,6}}[のいなた])?{who})"
+    yield "in", f"{_B}(?P<m>に(?:入った|入っている|入れた)){_LAST_A}"
+    yield "with", f"{_B}(?P<m>で(?:遊|飛)(?:ぶ|んでいる|んだ)){_LAST_A}"
+    yield (
+        "at",
+        f"{_B}(?P<m>を(?:走|歩|飛|泳|渡|散歩)(?:[るくぶぐ]|[っんい][てで]いる|する|している)){_LAST_A}",
+    )
     yield "at", f"{_B}(?P<m>で)(?!きた|きている){_LAST_A}"
     yield "at", f"{_B}(?P<m>(?:の|と)){_LAST_A}"
 

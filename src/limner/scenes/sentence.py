@@ -11,13 +11,14 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import chain
 
 from limner.scenes import phrasebook
 from limner.scenes.backgrounds import SIGNS
 from limner.scenes.places import Setting, read_place, take_scenery, take_times
 from limner.scenes.plain import background_alone
 from limner.scenes.relations import Contact, templates
-from limner.scenes.sizes import facts_of
+from limner.scenes.sizes import LIVING, facts_of
 from limner.text.lexicon import languages_of
 from limner.text.names import bare, has_article, name_key
 from limner.text.request_words import subject
@@ -37,6 +38,10 @@ _WORN: frozenset[str] = frozenset(
     {"garment", "trousers", "hat", "shoes", "glasses", "collar", "headset"}
 )
 """Roles of things that who is in them wears: *a princess in a dress in front of a castle*."""
+_ACTS: frozenset[Contact] = frozenset({"wearing", "holding", "eating", "riding", "doing"})
+"""What persons and animals do."""
+_FLAT = frozenset({"table", "plate", "seat", "board", "ridden"})
+"""Roles of things that one is on where a language says *in* and *on* alike."""
 _PLACED: frozenset[Contact] = frozenset(
     {"on", "in", "under", "at", "beside", "behind", "front", "above", "with", "below", "doing"}
 )
@@ -54,6 +59,33 @@ _CLAUSES = re.compile(
     r"\s*(?:[.;!?:。；！？]+(?=\s|$|[^\x00-\x7f])|,?\s+(?:while|whereas|mientras|während|"
     r"pendant que|mentre|enquanto|пока)\s)\s*"
 )
+_ON_STAGE = re.compile(
+    r" (?:en|sur|auf|su|em|на) (?:(?:une?|la|eine[rm]|der|un|um) )?"
+    r"(?:escenario|scène|bühne|palco|palcoscenico|сцене)(?!\w)| (?:sul palco|no palco)(?!\w)|"
+    r"在舞台上|(?:ステージ|舞台)(?:の上)?で",
+    re.IGNORECASE,
+)
+"""A place that is not painted."""
+_JA_CLAUSES = re.compile(r"([てで])いて[、，]")
+"""What joins two clauses of Japanese: *犬は寝ていて、猫は…*."""
+_AND_WORD = re.compile(r",?\s(\w+)(?=\s)")
+_ANDS = {
+    "en": ("and",), "es": ("y", "e"), "fr": ("et",), "de": ("und",), "it": ("e", "ed"),
+    "pt": ("e",), "ru": ("и", "а"),
+}  # fmt: skip
+"""Words that may join clauses."""
+_CRYING = {
+    "en": r"(?:is|are) \w+ing",
+    "es": r"(?:est[áa]n? \w+ndo|(?:llora|ríe|duerme|baila|canta|corre|salta|sonríe|nada|vuela)n?)",
+    "fr": r"pleure|rit|dort|danse|chante|court|saute|sourit|nage|vole",
+    "de": r"weint|lacht|schläft|tanzt|singt|rennt|läuft|springt|lächelt|schwimmt|fliegt",
+    "it": r"(?:sta \w+ndo|piange|ride|dorme|balla|canta|corre|salta|sorride|nuota|vola)",
+    "pt": r"(?:est[áã]o? \w+ndo|chora|ri|dorme|dança|canta|corre|pula|sorri|nada|voa)",
+    "ru": r"\w+(?:[её]т|[ую]т|ит|[ая]т)(?:ся)?",
+}
+"""What somebody does to nothing, at the end of a clause: *y el niño está llorando*."""
+_STILL: frozenset[Contact] = frozenset({"with", "wearing", "left", "right", "beside"})
+"""Relations that are said of things in a list, too: *a cat and a dog with hats*."""
 _COMMAS = re.compile(r"\s*[,，]\s*")
 _AND = re.compile(
     r"(?:,| and| y| et| und| e| и|和|と| 그리고| और| who| that| which| que| qui| che| is| are)+$",
@@ -370,6 +402,11 @@ def _below(place: Setting, relation: Contact) -> Setting:
     return place
 
 
+def _noun_of(phrase: str) -> str:
+    """The first noun of a phrase of a language whose adjectives stand behind."""
+    return next((word for word in phrase.split(" ") if not has_article(f"{word} _")), phrase)
+
+
 class _TooMuchError(Exception):
     """A sentence has more phrases than a picture can hold."""
 
@@ -390,9 +427,32 @@ class _Reader:
         text, when = take_times(text, self.language)
         self._add(when)
         text = _without_background(_BEHIND_ALL.sub("", text))
-        for clause in filter(None, _CLAUSES.split(text)):
+        text = _ON_STAGE.sub("", text)
+        text = _JA_CLAUSES.sub(r"\1いる。", text) if self.language == "ja" else text
+        parts = filter(None, _CLAUSES.split(text))
+        for clause in chain.from_iterable(map(self._joined_clauses, parts)):
             if not self._goes_on(clause.strip(" ,，")):
                 self._clause(clause.strip(" ,，"))
+
+    def _joined_clauses(self, text: str) -> list[str]:
+        """The clauses of a text that *and* joins, each about somebody who does something."""
+        for match in _AND_WORD.finditer(text):
+            if match[1].casefold() not in _ANDS.get(self.language, ()):
+                continue
+            before, behind = text[: match.start()], text[match.end() :].strip()
+            cut, first = self._cut(behind), self._cut(before)
+            if first is None or (cut is not None and cut[1] in _STILL):
+                continue
+            bared = self.language == "ru"  # which has no articles
+            if cut is None:
+                alone = re.fullmatch(rf"(.+?) (?:{_CRYING[self.language]})", behind, re.IGNORECASE)
+                if alone is None or first[1] not in _OWNED:
+                    continue
+            who = alone[1] if cut is None and alone else cut[0] if cut else ""
+            who = re.sub(r" (?:está|è|ist|é|est)$", "", who)
+            if self._role(who) in LIVING and who != behind and (bared or has_article(who)):
+                return [before, *self._joined_clauses(behind)]
+        return [text]
 
     def _goes_on(self, clause: str) -> bool:
         """Whether a clause is about the first thing said before: *He wears a hat*."""
@@ -506,7 +566,7 @@ class _Reader:
         if cut is None:
             return self._phrase(text)
         first, relation, second = cut
-        place = read_place(first, self.language)
+        place = None if self._cut(first) else read_place(first, self.language)
         if place is not None and relation in _PLACED and relation != "doing":  # a beach with palms
             self._add(place)
             further = read_place(second, self.language)
@@ -562,6 +622,13 @@ class _Reader:
                 else link
                 for link in self.links[before:]
             ]
+        elif self._role_of(head) in LIVING and self._role_of(other) not in LIVING:
+            self.links[before:] = [  # a monkey on a tree eating a banana
+                replace(link, first=head)
+                if link.first == other and link.relation in _ACTS
+                else link
+                for link in self.links[before:]
+            ]
         self.links.insert(before, Link(head, relation, other))
         return head
 
@@ -573,7 +640,9 @@ class _Reader:
 
     def _role_of(self, number: int) -> str:
         """The role of what a phrase names."""
-        phrase = self.phrases[number]
+        return self._role(self.phrases[number])
+
+    def _role(self, phrase: str) -> str:
         return facts_of(in_english(phrase, (self.language,)) or bare(phrase)).role
 
     def _beyond_place(
@@ -667,7 +736,8 @@ class _Reader:
             a = (match.groupdict().get("q") or "") + a
             if _COUNT_ONLY.fullmatch(a) or _COUNT_ONLY.fullmatch(b) or not (a and b):
                 continue
-            if any(sign in b.casefold() for sign in _SIGNS):  # on a green background
+            said = b.casefold()  # on a green background, but not no fundo do mar
+            if any(sign in said for sign in _SIGNS) and read_place(b, self.language) is None:
                 continue
             relation = template.relation
             if relation in ("with", "wearing"):
@@ -692,8 +762,9 @@ class _Reader:
                 if self.language == "en" and match["m"].strip().endswith("at") and has_article(b):
                     yield (match.start("m"), -len(match["m"])), (a, "beside", b)
                     continue
-                article = has_article(b) or match["m"].strip().casefold() in _WITH_ARTICLE
+                article = has_article(b) or match["m"].split()[-1].casefold() in _WITH_ARTICLE
                 if self.language not in ("es", "fr", "it", "pt") or not article:
                     continue  # 的 and の say everything
-                relation = "in"  # un gato en una caja
+                flat = self.language in ("es", "pt") and self._role(_noun_of(b)) in _FLAT
+                relation = "on" if flat else "in"  # un gato en una caja, en una mesa
             yield (match.start("m"), -len(match["m"])), (a, relation, b)

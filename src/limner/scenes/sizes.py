@@ -20,6 +20,8 @@ Role = Literal[
     "vessel", "box", "house", "overhead", "umbrella", "plant", "food", "toy", "floating",
     "celestial", "cloud", "tool", "opening", "sign", "headset",
 ]  # fmt: skip
+LIVING: frozenset[Role] = frozenset({"person", "being", "ridden", "bird", "swimmer"})
+"""Roles of persons and animals."""
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ first.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import NamedTuple
@@ -34,6 +34,11 @@ LANGUAGES = (
     "bn", "ur", "ms", "sw", "tl", "bg", "hr", "sk", "ca",
 )  # fmt: skip
 """Codes of the languages that have a glossary; ``hr`` is Serbian, too, in both scripts."""
+SCRIPTS: Mapping[str, str] = {
+    "uk": "CYRILLIC", "bg": "CYRILLIC", "el": "GREEK", "he": "HEBREW", "fa": "ARABIC",
+    "ur": "ARABIC", "bn": "BENGALI", "hr": "LATIN CYRILLIC",
+}  # fmt: skip
+"""Scripts of those that are not written in the Latin one alone, as Unicode calls their letters."""
 _LONGEST = 4
 """Words of an entry."""
 _LAYERS = 3

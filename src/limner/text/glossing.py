@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from limner.text.glossaries import LANGUAGES, Word, glossary_of
+from limner.text.glossaries import LANGUAGES, SCRIPTS, Word, glossary_of
 from limner.text.lexicon import LATIN, OTHER
 from limner.text.spelling import is_in_lists
 from limner.text.vocabulary import in_english
@@ -197,12 +197,18 @@ def language_of(text: str) -> str | None:
     It knows more of its words than any other does, and than English and its neighbours.
     """
     plain = _QUOTED.sub(" ", text)
-    counts = {code: _count(plain, code) for code in LANGUAGES}
-    code = max(counts, key=lambda each: counts[each])
-    tokens = _tokens(plain, code)
-    most = counts[code]
-    if len(tokens) < _LEAST or most < max(_ENOUGH, _KNOWN * len(tokens)):
+    tokens = _tokens(plain, "")
+    if len(tokens) < _LEAST or _read_in(tokens, "en") == len(tokens):
         return None
+    least, scripts = max(_ENOUGH, _KNOWN * len(tokens)), scripts_of(plain)
+    written = (code for code in LANGUAGES
+               if not scripts.isdisjoint(SCRIPTS.get(code, "LATIN").split(" ")))  # fmt: skip
+    counts = {code: _count(plain, code, least) for code in written}
+    code = max(counts, key=lambda each: counts[each], default="")
+    most = counts.get(code, 0)
+    if most < least:
+        return None
+    tokens = _tokens(plain, code)
     letters = glossary_of(code).letters
     others = {other: _read_in(tokens, other) for other in _OTHERS}
     if not letters:
@@ -230,9 +236,27 @@ def _is_not(other: str, tokens: Sequence[str], code: str) -> bool:
     return known >= _ALL * len(long) and known > _read_in(long, other)
 
 
-def _count(text: str, code: str) -> float:
-    """How many words of a text the glossary of a language has."""
-    return sum(each.known for each in glossary_of(code).read(_tokens(text, code), lambda _: None))
+def scripts_of(text: str) -> frozenset[str]:
+    """The scripts of the letters of a text, as Unicode calls them: ``LATIN``, ``GREEK``."""
+    names = (unicodedata.name(letter, "") for letter in text if letter.isalpha())
+    return frozenset(name.split(" ")[0] for name in names)
+
+
+def _count(text: str, code: str, least: float = 0) -> float:
+    """How many words of a text the glossary of a language has.
+
+    Args:
+        text: canonical text.
+        code: of the language.
+        least: how many are wanted; counting ends where they can no longer be reached.
+    """
+    tokens, known = _tokens(text, code), 0.0
+    left = len(tokens)
+    for each in glossary_of(code).read(tokens, lambda _: None):
+        known, left = known + each.known, left - each.tokens
+        if known + left < least:
+            break
+    return known
 
 
 def _read_in(tokens: Sequence[str], language: str) -> int:
