@@ -18,6 +18,8 @@ from limner.text.vocabulary import _nouns, best_name, head_of_compound, in_engli
         ("un gato en el tejado", "el tejado", "roof"),
         ("eine Tasse Tee", "eine Tasse Tee", "cup of tea"),
         ("un plato de sopa", "un plato de sopa", "soup"), ("angel", "angel", None),
+        ("un dragón delante de una cueva", "una cueva", "cave"),
+        ("リスとどんぐり", "どんぐり", "acorn"),
         ("a hut and a boot", "a hut", None), ("chat", "chat", None), ("a pan", "a pan", None),
     ],
 )  # fmt: skip
