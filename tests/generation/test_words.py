@@ -41,7 +41,10 @@ def read(reader: PromptReader, prompt: str) -> ReadPrompt:
         ("un regalo para mamá", ["wrapped gift", "woman"]),
         ("ein Knochen für den Hund", ["bone", "dog"]), ("кость для собаки", ["bone", "dog"]),
         ("i love cats", ["cat", "red heart"]), ("I need coffee", ["hot beverage"]),
-        ("the bear and the rabbit drink tea", ["bear", "rabbit", "teacup without handle"]),
+        (
+            "the bear and the rabbit drink tea",
+            ["bear", "rabbit", "teacup without handle", "small square table"],
+        ),
         ("empty glass", ["wine glass empty"]), ("empty bottle", ["bottle"]),
         ("full house", ["poker hand"]), ("wet paint", ["wet paint sign"]),
         ("a closed door", ["door"]), ("wilted rose", ["wilted flower"]),
@@ -77,7 +80,7 @@ def read(reader: PromptReader, prompt: str) -> ReadPrompt:
         ("ein Kind bläst Seifenblasen im Garten", ["child", "bubbles"]),
         ("小孩在吹泡泡", ["child", "bubbles"]),
         ("a sleeping cat", ["cat", "ZZZ"]), ("a man on a bridge", ["man", "stone bridge"]),
-        ("a bridge", ["bridge at night"]),
+        ("a bridge", ["bridge"]),
         ("a hippo in a tutu", ["hippopotamus", "dress"]),
         ("a dog with a cowboy hat", ["dog face", "cowboy hat"]),
         ("a cup on a window sill", ["hot beverage", "window"]),
@@ -96,7 +99,9 @@ def read(reader: PromptReader, prompt: str) -> ReadPrompt:
         ("a wooden spoon", ["spoon"]), ("a fluffy white cloud", ["cloud"]),
         ("a rainbow colored umbrella", ["umbrella"]), ("a pink bow", ["ribbon"]),
         ("a black and white drawing of a lighthouse", ["light house"]),
-        ("dos amigos tomando café", ["people holding hands", "hot beverage"]),
+        (
+            "dos amigos tomando café", ["man", "woman", "hot beverage", "small square table"]
+        ),
         ("una abuela tejiendo", ["old woman", "yarn"]), ("奶奶在织毛衣", ["old woman", "yarn"]),
         ("un gato negro en el tejado", ["black cat", "house"]),
         ("die Schaufel und der Eimer", ["shovel", "bucket"]), ("chat", ["chat"]),

@@ -27,8 +27,9 @@ _NO_EDGE = 1e-6
 in all of them: that of slopes of about 0.02 a pixel."""
 
 
+@torch.no_grad()
 def sharpened(images: Tensor, steps: int) -> Tensor:
-    """The pictures with sharper and smoother edges, ``(B, C, H, W)``.
+    """The pictures with sharper and smoother edges, ``(B, C, H, W)``; no gradients pass.
 
     Pictures are filtered one by one, by operations that round alike wherever a number stands, so
     that batch and threads change no bits.
@@ -45,33 +46,40 @@ def sharpened(images: Tensor, steps: int) -> Tensor:
     return torch.stack([_sharpened(each, steps) for each in images])
 
 
+# Tensors are changed in place below where they are no longer needed: the pages of new ones cost as
+# much as the arithmetic.
+
+
 def _sharpened(picture: Tensor, steps: int) -> Tensor:
     for _ in range(steps):
         smooth = _blurred(_blurred(picture))
         around = _padded(smooth)
         cosine, sine = _direction(around)
-        bend = _second_derivatives(smooth, around, cosine, sine)[0]
-        calm = (bend.abs() / -_LEAST + 1).clamp_(min=0)
-        bend = ((bend - bend.clamp(-_LEAST, _LEAST)) / (_MOST - _LEAST)).clamp_(-1, 1)
+        bend, _ = _second_derivatives(smooth, around, cosine, sine)
+        calm = bend.abs().div_(-_LEAST).add_(1).clamp_(min=0)
+        bend.sub_(bend.clamp(-_LEAST, _LEAST)).div_(_MOST - _LEAST).clamp_(-1, 1)
         around = _padded(picture)
         across, along = _second_derivatives(picture, around, cosine, sine)
         left, right, above, below = _neighbours(around)
-        high = torch.maximum(left, right).maximum(above).maximum(below).maximum(picture)
-        low = torch.minimum(left, right).minimum(above).minimum(below).minimum(picture)
+        high, low = torch.maximum(left, right), torch.minimum(left, right)
+        for each in (above, below, picture):
+            torch.maximum(high, each, out=high)
+            torch.minimum(low, each, out=low)
         up = high.sub_(picture).mul_(bend.clamp(max=0))  # bend is negative there
         down = low.sub_(picture).mul_(bend.clamp_(min=0))
-        picture = picture + ((down - up) * _STEP + (along + across * calm) * _DIFFUSED)
-    return picture.clamp(-1, 1)
+        diffused = along.add_(across.mul_(calm)).mul_(_DIFFUSED)
+        picture = diffused.add_(down.sub_(up).mul_(_STEP)).add_(picture)
+    return picture.clamp_(-1, 1)
 
 
 def _direction(around: Tensor) -> tuple[Tensor, Tensor]:
     """Cosine and sine ``(1, H, W)`` of twice the angle across edges."""
     left, right, above, below = _neighbours(around)
     horizontal, vertical = right - left, below - above  # twice the first derivatives
-    cosine = _blurred((horizontal * horizontal - vertical * vertical).sum(0, keepdim=True))
-    sine = _blurred((horizontal * vertical).sum(0, keepdim=True)) * 2
-    length = (cosine * cosine + sine * sine + _NO_EDGE).sqrt_()
-    return cosine / length, sine / length
+    sine = _blurred((horizontal * vertical).sum(0, keepdim=True)).mul_(2)
+    cosine = _blurred(horizontal.square_().sub_(vertical.square_()).sum(0, keepdim=True))
+    length = (cosine * cosine).add_(sine * sine).add_(_NO_EDGE).sqrt_()
+    return cosine.div_(length), sine.div_(length)
 
 
 def _second_derivatives(
@@ -80,19 +88,20 @@ def _second_derivatives(
     """Across and along edges, ``(C, H, W)`` each."""
     left, right, above, below = _neighbours(around)
     horizontal, vertical = left + right, above + below  # less twice the pixel
-    mixed = (around[:, 2:, 2:] + around[:, :-2, :-2]) - (around[:, 2:, :-2] + around[:, :-2, 2:])
-    mean = (horizontal + vertical) / 2 - picture * 2
-    difference = (horizontal - vertical) * (cosine / 2) + mixed * (sine / 4)
-    return mean + difference, mean - difference
+    mean = (horizontal + vertical).div_(2).sub_(picture * 2)
+    mixed = (around[:, 2:, 2:] + around[:, :-2, :-2]).sub_(around[:, 2:, :-2])
+    mixed.sub_(around[:, :-2, 2:]).mul_(sine / 4)
+    difference = horizontal.sub_(vertical).mul_(cosine / 2).add_(mixed)
+    return mean + difference, mean.sub_(difference)
 
 
 def _blurred(picture: Tensor) -> Tensor:
     """By the binomials 1 4 6 4 1 in both directions, whose variance is one square pixel."""
     for pad, dim in ((0, 0, 2, 2), -2), ((2, 2, 0, 0), -1):
-        wide, size = F.pad(picture[None], pad, mode="replicate")[0], picture.shape[dim]
-        far, near = wide.narrow(dim, 0, size), wide.narrow(dim, 1, size)
-        far, near = far + wide.narrow(dim, 4, size), near + wide.narrow(dim, 3, size)
-        picture = far.add_(near.mul_(4)).add_(picture * 6).mul_(1 / 16)
+        wide, size = F.pad(picture, pad, mode="replicate"), picture.shape[dim]
+        near = wide.narrow(dim, 1, size) + wide.narrow(dim, 3, size)
+        total = (wide.narrow(dim, 0, size) + wide.narrow(dim, 4, size)).add_(near.mul_(4))
+        picture = total.add_(torch.mul(picture, 6, out=near)).mul_(1 / 16)
     return picture
 
 
@@ -102,4 +111,4 @@ def _neighbours(around: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 
 def _padded(picture: Tensor) -> Tensor:
-    return F.pad(picture[None], (1, 1, 1, 1), mode="replicate")[0]
+    return F.pad(picture, (1, 1, 1, 1), mode="replicate")
