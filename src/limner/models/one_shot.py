@@ -36,14 +36,11 @@ class OneShotModel(ImageModel):
         """Decode latents to pictures ``(B, 3, S, S)``, which are not clamped."""
 
     def finished(self, images: Tensor) -> Tensor:
-        """Decoded pictures ``(B, 3, S, S)`` as they are shown; no gradients pass.
-
-        As they are, where a family does nothing more to them.
-        """
+        """Post-process decoded pictures ``(B, 3, S, S)``; by default the identity."""
         return images
 
     def render(self, latents: Tensor) -> Tensor:
-        """Pictures ``(B, 3, S, S)`` as they are shown, of what :meth:`latents` gives."""
+        """Decode latents and post-process the pictures, ``(B, 3, S, S)``."""
         return self.finished(self.decode(latents))
 
     def token_maps(self, request: SampleRequest, images: Tensor) -> Tensor:

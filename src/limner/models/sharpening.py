@@ -1,4 +1,4 @@
-"""Edges of decoded pictures made as sharp as drawn ones: a shock filter with diffusion along edges.
+"""Sharpening of decoded pictures: a shock filter with diffusion along edges.
 
 A decoder that learns by pixel errors draws an edge whose place it does not know exactly as a ramp,
 the mean of the places that it may have. A shock filter lets both sides of the ramp grow until they
@@ -34,10 +34,10 @@ in all of them: that of slopes of about 0.02 a pixel."""
 
 @torch.no_grad()
 def sharpened(images: Tensor, steps: int) -> Tensor:
-    """The pictures with sharper and smoother edges, ``(B, C, H, W)``; no gradients pass.
+    """Sharpen and smooth the edges of pictures, ``(B, C, H, W)``; not differentiable.
 
-    Pictures are filtered one by one, by operations that round alike wherever a number stands, so
-    that batch and threads change no bits.
+    Pictures are filtered one by one, and only by elementwise operations, so that the result does
+    not depend on the batch or the number of threads.
 
     Args:
         images: ``(B, C, H, W)`` in [-1, 1], floating point.

@@ -148,7 +148,7 @@ class VAEConfig(PooledConfig, AutoencoderConfig):
 
     @property
     def sharpening_steps(self) -> int:
-        """Steps of :func:`limner.models.sharpening.sharpened` on a finished picture."""
+        """Steps of :func:`limner.models.sharpening.sharpened` on decoded pictures."""
         if self.sharpening is not None:
             return self.sharpening
         least, steps = _SHARPENED
@@ -527,7 +527,7 @@ class VAE(OneShotModel):
         return drawn.contiguous()  # type: ignore[no-any-return]
 
     def finished(self, images: Tensor) -> Tensor:
-        """Within [-1, 1], and with edges as sharp as the configuration says."""
+        """Clamp to [-1, 1] and sharpen edges in ``sharpening_steps`` steps."""
         return sharpened(images.clamp(-1, 1), self.config.sharpening_steps)
 
     def _imagine(self, request: SampleRequest) -> tuple[Tensor, Tensor, Tensor]:
