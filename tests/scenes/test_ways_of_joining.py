@@ -111,6 +111,19 @@ def test_a_mushroom_over_an_animal_stands_on_the_ground_before_which_it_is():
     assert shade.depth < frog.depth
 
 
+@pytest.mark.parametrize(("relation", "count", "seen"), [("with", 3, 3), ("full", 1, 6)])
+def test_fruits_hang_in_the_crown_of_a_tree_and_not_beside_its_trunk(relation, count, seen):
+    cut = solid(40, 60)
+    cut[36:, :16] = cut[36:, 24:] = 0  # only the trunk is there
+    fruit = actor("apple", count=count)
+    ((tree,), fruits) = joined(relation, actor("tree", cut), fruit)
+    assert len(fruits) == seen
+    for x, y in map(middle, fruits):
+        assert tree.left < x < tree.right
+        assert tree.top < y < tree.top + 0.6 * tree.height
+    assert all(each.depth > tree.depth and each.width < 0.3 * tree.width for each in fruits)
+
+
 def test_what_is_eaten_is_at_the_head():
     ((who,), (apple,)) = joined("eating", actor("man", person()), actor("apple"))
     x, y = middle(apple)

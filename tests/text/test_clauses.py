@@ -27,6 +27,7 @@ def said(text: str) -> str:
         ("a girl thinking about her dog", "a girl next to her dog"),
         ("a family going to the beach", "a man, a woman and a girl at the beach"),
         ("monkeys stealing bananas from a farmer", "monkeys holding bananas next to a farmer"),
+        ("a fox stealing grapes from the farm", "a fox stealing grapes from the farm"),
         ("a man tired of it", "a man tired of it"), ("ready to go", "ready to go"),
         ("mi hermana llega tarde al autobús", "mi hermana junto a autobús"),
         ("un chat qui rêve de poissons", "un chat à côté de poissons"),

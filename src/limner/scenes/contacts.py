@@ -56,6 +56,8 @@ def resolve(relation: Contact, first: Facts, second: Facts) -> str:  # noqa: PLR
         The name of a way to join them, a key of :data:`limner.scenes.staging.WAYS`, or of what
         is put beside it.
     """
+    if relation == "full" and first.role == "overhead":
+        return "laden" if second.role == "food" else _with(first, second)
     worn = second.role in WORN and first.role not in WORN
     if worn and relation in ("wearing", "with", "in", "holding"):
         return "wearing" if relation != "holding" else "holding"
@@ -93,6 +95,8 @@ def _with(first: Facts, second: Facts) -> str:  # noqa: PLR0911
         return "topped" if first.length < _TABLE else "bears"  # a table with bread
     if first.role == "house" and second.role == "opening":
         return "fitted"
+    if first.role == "overhead" and second.role == "food":
+        return "hung" if second.length < first.length else "beside"  # a tree with apples
     dish = first.role == "plate" or second.length < _TOPPING * first.length
     if first.role in ("food", "plate") and second.role in ("food", "toy", "plant") and dish:
         return "topped"

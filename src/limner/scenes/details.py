@@ -13,6 +13,13 @@ from limner.scenes.groups import Groups
 _FLOWER, _PLANT, _IN_VASE, _MOST_FLOWERS = 0.62, 0.95, 0.3, 5
 """Length of one of several flowers, of the vase's that they are in, and of a single one; share of
 it that is inside; most of them."""
+_FRUIT, _SOLID = 0.17, 0.5
+"""Length of a fruit in a tree, of the tree's; opacity from which on it is in front of leaves."""
+_IN_CROWN = (
+    (0.5, 0.3), (0.27, 0.36), (0.73, 0.36), (0.4, 0.14), (0.62, 0.52), (0.37, 0.54), (0.16, 0.5),
+    (0.84, 0.5), (0.64, 0.13),
+)  # fmt: skip
+"""Middles of fruits in a tree, of its width and height."""
 _SIGN = 0.34
 """Length of what says a feeling, of who feels it."""
 
@@ -57,6 +64,22 @@ def top(groups: Groups, i: int, j: int) -> None:
     top = base.top + groups.shapes[i].seat * base.height
     for x in (-0.25, 0.0, 0.25):
         spots.append(one.moved(1, middle + x * base.width, top + 0.3 * one.height, 0.1))
+    groups.merge(i, j, spots)
+
+
+def hang(groups: Groups, i: int, j: int, *, least: int = 1) -> None:
+    """Fruits of the second, so many at least, in the crown of each tree of the first."""
+    cut, spots = groups.actors[i].cut, list(groups.group(i))
+    count = max(groups.actors[j].count, least)
+    for tree in groups.spots_of(i):
+        one = groups.single(j, _FRUIT * max(tree.width, tree.height))
+        places = [
+            (x, y) for x, y in _IN_CROWN
+            if cut[int(y * cut.shape[0]), int(x * cut.shape[1]), 3] > _SOLID
+        ]  # fmt: skip
+        for x, y in (places or [_IN_CROWN[0]])[:count]:
+            middle, bottom = tree.left + x * tree.width, tree.top + y * tree.height
+            spots.append(one.moved(1, middle, bottom + one.height / 2, tree.depth + 0.2))
     groups.merge(i, j, spots)
 
 

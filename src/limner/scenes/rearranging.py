@@ -34,7 +34,7 @@ _YIELD = 0.75
 """To what others shrink where a thing has no room to grow."""
 _STEPS = 41
 _CARRIES: Mapping[str, bool] = dict.fromkeys(
-    ("wearing", "holding", "eating", "string", "umbrella", "full", "topped"), True
+    ("wearing", "holding", "eating", "string", "umbrella", "full", "hung", "laden", "topped"), True
 ) | dict.fromkeys(("worn by", "on", "riding", "seat", "plate", "in", "inside", "over"), False)
 """Ways to be joined in which the first carries the second, or the second the first."""
 _SIDES: Mapping[str, tuple[int, int]] = {

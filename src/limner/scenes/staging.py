@@ -9,12 +9,13 @@ can something sit). The groups that remain are put beside each other
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
 from limner.scenes.actors import Actor, Group
 from limner.scenes.contacts import resolve, with_worn
-from limner.scenes.details import fill, fit_in_wall, mark, top
+from limner.scenes.details import fill, fit_in_wall, hang, mark, top
 from limner.scenes.groups import Groups
 from limner.scenes.holding import cover, eat, hold, hold_by_string, hold_in_front
 from limner.scenes.layout import RELATIONS, Relation
@@ -39,8 +40,9 @@ _SHARED = frozenset({"below", "on", "seat", "plate", "in", "inside", "over", "ri
 WAYS: Mapping[str, Callable[[Groups, int, int], None]] = {
     "wearing": wear, "holding": hold, "eating": eat, "string": hold_by_string,
     "before": hold_in_front, "riding": ride, "on": put_on, "seat": sit, "plate": serve,
-    "in": put_in, "inside": put_inside, "over": put_over, "full": fill, "topped": top,
-    "sign": mark, "fitted": fit_in_wall, "sheltered": shelter, "umbrella": cover,
+    "in": put_in, "inside": put_inside, "over": put_over, "full": fill,
+    "hung": hang, "laden": partial(hang, least=6), "topped": top, "sign": mark,
+    "fitted": fit_in_wall, "sheltered": shelter, "umbrella": cover,
     "behind": put_behind, "front": put_in_front, "around": put_around, "beside": put_beside,
     "left": lambda groups, i, j: groups.place_beside(i, j, -1, 0),
     "right": lambda groups, i, j: groups.place_beside(i, j, 1, 0),
