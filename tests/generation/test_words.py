@@ -80,7 +80,7 @@ def read(reader: PromptReader, prompt: str) -> ReadPrompt:
         ("ein Kind bläst Seifenblasen im Garten", ["child", "bubbles"]),
         ("小孩在吹泡泡", ["child", "bubbles"]),
         ("a sleeping cat", ["cat", "ZZZ"]), ("a man on a bridge", ["man", "stone bridge"]),
-        ("a bridge", ["bridge"]),
+        ("a bridge", ["bridge"]), ("a girl and her dog in the park", ["girl", "dog"]),
         ("a hippo in a tutu", ["hippopotamus", "dress"]),
         ("a dog with a cowboy hat", ["dog face", "cowboy hat"]),
         ("a cup on a window sill", ["hot beverage", "window"]),

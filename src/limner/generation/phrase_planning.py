@@ -69,6 +69,7 @@ def planned_phrase(
     kinds = [piece.kind for piece in pieces_of(text, cut)]
     # Words for how things stand to each other cannot be things, nor can parts of one.
     things = tuple(thing for thing in plan.things if kinds[thing.piece] != "relation")
+    things = _without_repeats(things, cut, kinds)
     things = _without_own_parts(_without_halves(things, cut, text), cut, text)
     drop, tint = ([cut[number] for number in some] for some in (plan.drop, plan.tint))
     tint = _without_flowers(tint, [cut[thing.piece] for thing in things])
@@ -101,6 +102,17 @@ def _sized(
     if any(person_in(in_english(each, languages) or each) for each in (text, *text.split())):
         return tuple(things)
     return (replace(things[0], size=size_said(text, languages)),)
+
+
+def _without_repeats(
+    things: Sequence[PlannedThing], cut: Sequence[str], kinds: Sequence[str]
+) -> tuple[PlannedThing, ...]:
+    """The things without words of phrases that are things themselves: *girl* of *a girl*."""
+    said = [cut[thing.piece].split() for thing in things if kinds[thing.piece] == "phrase"]
+    return tuple(
+        thing for thing in things
+        if kinds[thing.piece] != "word" or not any(cut[thing.piece] in words for words in said)
+    )  # fmt: skip
 
 
 def _without_halves(
