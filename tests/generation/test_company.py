@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from limner.generation.company import Company
+from limner.generation.prompt_reader import PromptReader
 from limner.models.planner import PlannedThing
+from limner.models.settings import Settings
 from limner.scenes.sentence import Link
 
 
@@ -57,3 +59,13 @@ def test_company_is_drawn_so(shipped):
     friends = drawn(shipped, "two friends drinking coffee in a cafe")
     assert friends == ["man", "woman", "hot beverage", "small square table"]
     assert drawn(shipped, "a bear and a rabbit having tea")[-1].endswith("table")
+
+
+def test_who_flies_is_counted_behind_the_members_of_a_family(shipped):
+    """The pig is in the sky, and nobody of the family."""
+    reader = PromptReader(shipped.encoder, shipped.concepts, shipped.styles, "it", scenes=True)
+    asked = reader.asked("a family is watching a pig flying over the farm", Settings())[0]
+    (read,) = reader.read([asked])
+    assert read.scene is not None
+    assert [each.drawn for each in read.drawn_from] == ["man", "woman", "child", "pig"]
+    assert read.scene.aloft == {3}

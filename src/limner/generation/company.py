@@ -15,7 +15,7 @@ from limner.scenes.sentence import Link
 from limner.scenes.sizes import facts_of
 from limner.text.names import bare
 
-MEMBERS = {
+_MEMBERS = {
     "wedding": ("bride", "groom"), "family": ("man", "woman", "child"), "couple": ("man", "woman"),
     "newlyweds": ("bride", "groom"), "parents": ("man", "woman"),
     "people holding hands": ("man", "woman"), "friends": ("man", "woman"),
@@ -60,7 +60,7 @@ class Company(NamedTuple):
         numbers: list[int] = []
         for row in zip(self.things, self.parts, self.coloured, self.english, strict=True):
             name = row[3].replace("-", " ").casefold()
-            members = MEMBERS.get(name) or MEMBERS.get(bare(name), ())
+            members = _MEMBERS.get(name) or _MEMBERS.get(bare(name), ())
             numbers.append(len(found))
             if row[0].count in (1, len(members)) and members:
                 one = replace(row[0], count=1)

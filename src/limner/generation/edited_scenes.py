@@ -11,10 +11,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
-from limner.arrays import Floats
+from limner.arrays import Floats, Pixels
 from limner.generation.drawn_things import DrawnThing, plainly, tinted, wholly
 from limner.generation.finishing import at_size
 from limner.generation.partial_drawing import Numbered, PartialDrawing, Seeded
@@ -45,8 +44,6 @@ from limner.scenes.rearranging import Arrangement, Direction
 from limner.scenes.sentence import Link
 from limner.scenes.sizes import facts_of
 from limner.text.base import TextEncoder, TextFeatures
-
-Pixels = NDArray[np.uint8]
 
 _STREAM = 78
 

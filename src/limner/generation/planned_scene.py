@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 import torch
 
 from limner.models.planner import PlannedThing, ScenePlan
-from limner.scenes.contacts import WORN, resolve
+from limner.scenes.contacts import resolve
 from limner.scenes.landscape import Prop
 from limner.scenes.places import Setting
 from limner.scenes.sentence import Link
-from limner.scenes.sizes import facts_of
+from limner.scenes.sizes import WORN, facts_of
 from limner.scenes.surroundings import has_own_sky
 from limner.scenes.top_colours import TopColour
 from limner.text.base import TextEncoder, TextFeatures, concatenate

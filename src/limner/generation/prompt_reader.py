@@ -23,10 +23,9 @@ from limner.models.concepts import ConceptIndex
 from limner.models.settings import Settings, find_style
 from limner.scenes.bodies import head_and_pose
 from limner.scenes.colour_words import colour_said, with_one_colour
-from limner.scenes.contacts import ALIVE
 from limner.scenes.lettering import can_be_written
 from limner.scenes.other_colours import with_english_colours
-from limner.scenes.sizes import facts_of
+from limner.scenes.sizes import ALIVE, facts_of
 from limner.scenes.top_colours import TopColour, top_colour
 from limner.text.base import TextEncoder, TextFeatures
 from limner.text.events import shown_event

@@ -11,10 +11,9 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 
-from limner.arrays import Floats
+from limner.arrays import Floats, Pixels
 from limner.generation.drawn_things import (
     DrawnThing,
     in_colour_or_dyed,
@@ -35,7 +34,6 @@ from limner.scenes.actors import Actor, Spot, extent, flies, looks_apart
 from limner.scenes.arms import with_bent_arms
 from limner.scenes.bodies import BODY_COLOURS, YOUNG, on_body
 from limner.scenes.clothed_bodies import Arms, clothed, clothes_of
-from limner.scenes.contacts import ALIVE
 from limner.scenes.cutout import cut_out_drawn, paste_box, placement, to_image
 from limner.scenes.framing import framed
 from limner.scenes.frowns import frowning
@@ -48,7 +46,7 @@ from limner.scenes.places import Setting
 from limner.scenes.scarves import as_worn, is_scarf
 from limner.scenes.sentence import Link
 from limner.scenes.shapes import without_handle_hole, without_strap
-from limner.scenes.sizes import facts_of, wears_a_hat
+from limner.scenes.sizes import ALIVE, facts_of, wears_a_hat
 from limner.scenes.staging import apart, stage
 from limner.scenes.surroundings import has_own_sky, without_sky, without_water
 from limner.text.base import TextEncoder, concatenate
@@ -184,7 +182,7 @@ def draw_things(
         if found[number] is None:
             words.append(said)
             again_by.append(own[number])
-    again: Iterator[NDArray[np.uint8]] = iter(())
+    again: Iterator[Pixels] = iter(())
     if words:
         again = map(np.asarray, (yield Seeded(encoder.encode(words), again_by)))
     hats, drawn = _hats(scene), list[DrawnThing]()
@@ -203,8 +201,8 @@ def draw_things(
 
 def _give_bodies(
     scene: PlannedScene,
-    images: list[NDArray[np.uint8]],
-    bodies: Mapping[int, NDArray[np.uint8]],
+    images: list[Pixels],
+    bodies: Mapping[int, Pixels],
 ) -> None:
     """Make whole persons of heads, in place, with the arms of who holds or eats something bent."""
     reaching, eating = who_reaches(scene), who_eats(scene)
@@ -216,7 +214,7 @@ def _give_bodies(
         images[i] = on_body(images[i], whole, young=scene.parts[i] in YOUNG)
 
 
-def _clothe(scene: PlannedScene, images: list[NDArray[np.uint8]]) -> None:
+def _clothe(scene: PlannedScene, images: list[Pixels]) -> None:
     """Make whole persons of busts, in place, with the arms of who holds something bent."""
     reaching = who_reaches(scene) | who_eats(scene) if scene.clothed else frozenset[int]()
     for i, sits in scene.clothed:

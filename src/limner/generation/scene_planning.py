@@ -26,12 +26,11 @@ from limner.models.concepts import ConceptIndex
 from limner.models.planner import PlannedThing, Planner, ScenePlan
 from limner.scenes.backgrounds import background_rgb
 from limner.scenes.colours import COLOURS, WHITE, material_colour
-from limner.scenes.contacts import ALIVE
 from limner.scenes.landscape import props_of
 from limner.scenes.places import INDOORS, read_place
 from limner.scenes.plain import background_alone
 from limner.scenes.sentence import Link, Sentence, read
-from limner.scenes.sizes import UNKNOWN, facts_of, is_plural, singular
+from limner.scenes.sizes import ALIVE, UNKNOWN, facts_of, is_plural, singular
 from limner.scenes.surroundings import has_own_sky
 from limner.shipped import SHIPPED_PLANNER, find_model
 from limner.tensorfile import file_hash
@@ -222,7 +221,7 @@ class ScenePlanner:
         company = Company(tuple(things), tuple(parts), tuple(coloured), english, links, phrases_of)
         if setting is not None or company.eats:
             company = company.with_members()
-        found, words, dyed, english, links, _ = company.at_table()
+        found, words, dyed, english, links, phrases_of = company.at_table()
         if setting is not None and setting.place is None and _any_afloat(english):
             setting = replace(setting, place="sea")  # a ship in a storm
         if setting is not None and any(map(has_own_sky, english)):
@@ -233,7 +232,7 @@ class ScenePlanner:
             words, self.encoder.encode(words), dyed, links=links, setting=setting,
             names=_names(words, languages), props=props,
             prop_features=self.encoder.encode([prop.name for prop in props]) if props else None,
-            aloft=frozenset(thing for number in sentence.aloft for thing in numbers[number]),
+            aloft=frozenset(thing for number in sentence.aloft for thing in phrases_of[number]),
         )  # fmt: skip
 
 

@@ -94,8 +94,9 @@ class Styler:
         known = None if concepts is None else concepts.named(thing.drawn)
         if concepts is None or usual is None or known is None:
             return False
-        shown = self._is_painted(thing) or usual.of(known.caption) is not None
-        return concepts.colours_of(known.concept) == 0 and shown
+        if concepts.colours_of(known.concept) != 0:
+            return False
+        return self._is_painted(thing) or usual.of(known.caption) is not None
 
     def _is_painted(self, thing: Grounding) -> bool:
         """Whether a thing is painted, in any style that has colours."""

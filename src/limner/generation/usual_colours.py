@@ -10,19 +10,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache, cached_property
 
-import numpy as np
-from numpy.typing import NDArray
-
+from limner.arrays import Pixels
 from limner.models.concepts import ConceptIndex
 from limner.scenes.colours import in_ink, in_two_tones
 from limner.scenes.painted_things import painted, painted_names
+from limner.scenes.paints import RGB, of_hex
 from limner.tables import read_table
 
 _NEAR, _OTHERS = 0.6, (0.44, 0.49, 0.56)
 """Least cosine to a listed name whose colour is taken; the colour of other things, a grey."""
 _SEEN_THROUGH = frozenset({"cage", "birdcage", "net", "web", "jail"})
 """Things that one sees through, whose lines enclose nothing of theirs."""
-RGB = tuple[float, float, float]
 
 
 class UsualColours:
@@ -60,7 +58,7 @@ class UsualColours:
         """Whether a concept is painted."""
         return caption in self._paintings
 
-    def painting(self, caption: str, side: int) -> NDArray[np.uint8] | None:
+    def painting(self, caption: str, side: int) -> Pixels | None:
         """A concept as it is painted, ``(side, side, 3)``, on white; None where it is not."""
         thing = self._paintings.get(caption)
         return None if thing is None else painted(thing, side)
@@ -72,7 +70,7 @@ class UsualColours:
         near = self._concepts.nearest_of(caption, list(self._listed))
         return None if near is None or near[1] < _NEAR else self._listed[near[0]]
 
-    def shown(self, pixels: NDArray[np.uint8], caption: str) -> NDArray[np.uint8]:
+    def shown(self, pixels: Pixels, caption: str) -> Pixels:
         """A drawing in black ink, or in black and one colour, in the colour of what it shows.
 
         Args:
@@ -95,7 +93,6 @@ def _table() -> Mapping[str, RGB]:
     """Name -> colour."""
     found: dict[str, RGB] = {}
     for written, _, names in read_table("limner.scenes", "usual_colours.tsv")[1:]:
-        red, green, blue = bytes.fromhex(written.removeprefix("#"))
         for name in names.split("|"):
-            found.setdefault(name, (red / 255, green / 255, blue / 255))
+            found.setdefault(name, of_hex(written))
     return found

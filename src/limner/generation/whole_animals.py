@@ -19,9 +19,8 @@ from limner.generation.partial_drawing import Seeded
 from limner.generation.planned_scene import PlannedScene
 from limner.generation.whole_persons import FACE, is_doing, is_in_vehicle, pose_of
 from limner.scenes.animal_bodies import asymmetry, body_of, is_head, with_body
-from limner.scenes.contacts import ALIVE
 from limner.scenes.cutout import cut_out_drawn
-from limner.scenes.sizes import facts_of
+from limner.scenes.sizes import ALIVE, facts_of
 from limner.text.base import TextFeatures
 
 _OTHERS = 4

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
+from limner.arrays import Mask, Pixels
 from limner.vision.images import on_white
 from limner.vision.masks import grown, parts_of, touching_border
 
@@ -38,8 +38,6 @@ _REGION = (0.012, 0.6)
 """Least area of a region, of the picture's, and greatest, of what is drawn."""
 _OUTLINE = 2
 """Pixels around a region that belong to it: its outline."""
-
-Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +98,7 @@ def picture_parts(image: Image.Image, *, apart: bool = True, things: int = 1) ->
     return found
 
 
-def _things(ink: NDArray[np.bool_], expected: int) -> list[NDArray[np.bool_]]:
+def _things(ink: Mask, expected: int) -> list[Mask]:
     """Masks of the things of a picture, the largest first."""
     wide = ink
     for _ in range(_JOINED):
@@ -122,7 +120,7 @@ def _things(ink: NDArray[np.bool_], expected: int) -> list[NDArray[np.bool_]]:
     return masks
 
 
-def _bounds(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
+def _bounds(mask: Mask) -> tuple[int, int, int, int]:
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
@@ -146,9 +144,9 @@ def _windows(pixels: Pixels) -> Iterator[PicturePart]:
                 yield PicturePart(_fitted(pixels, box, fill=1.0), shares, False)
 
 
-def _regions(small: Image.Image, ink: NDArray[np.bool_]) -> Iterator[PicturePart]:
+def _regions(small: Image.Image, ink: Mask) -> Iterator[PicturePart]:
     """Regions of one colour with what they enclose, the largest first; on white."""
-    pixels, found = np.asarray(small), list[NDArray[np.bool_]]()
+    pixels, found = np.asarray(small), list[Mask]()
     few = small.quantize(_COLOURS, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     least, most = _REGION[0] * ink.size, _REGION[1] * np.count_nonzero(ink)
     for colour in range(_COLOURS):

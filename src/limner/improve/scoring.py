@@ -19,12 +19,12 @@ from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from limner.arrays import Doubles, Pixels
 from limner.improve.asked import Asked, AskedReader, AskedThing
-from limner.improve.parts import SIDE, PicturePart, Pixels, picture_parts
+from limner.improve.parts import SIDE, PicturePart, picture_parts
 from limner.modelfile import read_concepts
 from limner.models.concepts import ConceptIndex
 from limner.reading.aligner import load_aligner
@@ -39,7 +39,6 @@ from limner.vision.aligner import Aligner
 from limner.vision.images import on_white
 from limner.vision.pixels import to_tensor
 
-Floats = NDArray[np.float64]
 Kind = Literal["thing", "count", "colour", "relation"]
 FOUND, WELL_FOUND = 0.5, 0.8
 """A thing is found from this score on, few names being nearer to some part of the picture, and hard
@@ -224,8 +223,8 @@ class _Seen(NamedTuple):
         closeness: ``(P, T)`` of :func:`_closeness`.
     """
 
-    cosines: Floats
-    closeness: Floats
+    cosines: Doubles
+    closeness: Doubles
 
 
 class _Eye:
@@ -266,7 +265,7 @@ def _small(image: Image.Image) -> Image.Image:
     return on_white(image).resize((SIDE, SIDE), Image.Resampling.BOX)
 
 
-def _closeness(parts: Tensor, things: Tensor, rivals: Tensor) -> Floats:
+def _closeness(parts: Tensor, things: Tensor, rivals: Tensor) -> Doubles:
     """How near each part is to each thing, ``(P, T)`` in [0, 1].
 
     It is 1 where no rival is nearer, and falls with the logarithm of the number of those that are.
@@ -285,7 +284,7 @@ def _closeness(parts: Tensor, things: Tensor, rivals: Tensor) -> Floats:
     return (1 - torch.log1p(nearer.float()) / math.log1p(len(rivals))).double().numpy()
 
 
-def _of_either(values: Floats) -> Floats:
+def _of_either(values: Doubles) -> Doubles:
     """The greater of the values of each of T things by two names: ``(P, 2 T)`` to ``(P, T)``."""
     return np.maximum(*np.split(values, 2, axis=1))
 
@@ -293,8 +292,8 @@ def _of_either(values: Floats) -> Floats:
 def _scored(
     asked: Asked,
     parts: Sequence[PicturePart],
-    near: Floats,
-    like: Floats,
+    near: Doubles,
+    like: Doubles,
     *,
     cosine: float,
     whole: Pixels,
@@ -354,7 +353,7 @@ def _checked(checks: Sequence[Check]) -> float:
     return total
 
 
-def _assigned(asked: Asked, parts: Sequence[PicturePart], near: Floats) -> list[list[int]]:
+def _assigned(asked: Asked, parts: Sequence[PicturePart], near: Doubles) -> list[list[int]]:
     """The parts that show each thing, the likeliest first; every part shows one.
 
     Each thing first gets as many as are asked for, the likeliest pairs first.

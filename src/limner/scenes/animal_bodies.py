@@ -15,7 +15,8 @@ from limner.arrays import Floats, Pixels
 from limner.scenes.animal_shapes import AnimalBody, drawn
 from limner.scenes.cutout import paste_box, to_pixels
 from limner.scenes.outlines import alike, commonest, outline_of, plain_colours, without_shadow
-from limner.scenes.pen import RGB, Inks, Stand
+from limner.scenes.paints import RGB
+from limner.scenes.pen import Inks, Stand
 from limner.tables import read_table
 
 _FRONT, _HORNED, _LOWER = 0.28, (0.5, 0.2), 0.4

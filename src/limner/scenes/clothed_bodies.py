@@ -20,8 +20,8 @@ from limner.arrays import Floats, Pixels
 from limner.scenes.bodies import HEADS
 from limner.scenes.cutout import cut_out_drawn, paste_box, to_pixels
 from limner.scenes.outlines import alike, commonest, outline_of, plain_colours, without_shadow
-from limner.scenes.paints import paint
-from limner.scenes.pen import RGB, Inks, Pen, Stand
+from limner.scenes.paints import RGB, paint
+from limner.scenes.pen import Inks, Pen, Stand
 from limner.scenes.sizes import facts_of
 from limner.tables import read_table
 

@@ -7,14 +7,10 @@ from dataclasses import replace
 
 from limner.scenes.relations import Contact
 from limner.scenes.sentence import Link
-from limner.scenes.sizes import LIVING, Facts, Role
+from limner.scenes.sizes import ALIVE, WORN, Facts, Role
 
 _TOPPING = 0.55
 """Greatest length of what is put on food, of the food's."""
-WORN: frozenset[Role] = frozenset(
-    {"hat", "headset", "glasses", "collar", "garment", "trousers", "shoes"}
-)
-ALIVE = LIVING
 ALOFT: frozenset[Role] = frozenset({"celestial", "cloud", "floating"})
 FIXED: frozenset[Role] = frozenset({"house", "table", "overhead", "seat", "opening"})
 """Roles of things that stay where they stand."""
@@ -56,8 +52,6 @@ def resolve(relation: Contact, first: Facts, second: Facts) -> str:  # noqa: PLR
         The name of a way to join them, a key of :data:`limner.scenes.staging.WAYS`, or of what
         is put beside it.
     """
-    if relation == "full" and first.role == "overhead":
-        return "laden" if second.role == "food" else _with(first, second)
     worn = second.role in WORN and first.role not in WORN
     if worn and relation in ("wearing", "with", "in", "holding"):
         return "wearing" if relation != "holding" else "holding"
@@ -72,7 +66,8 @@ def resolve(relation: Contact, first: Facts, second: Facts) -> str:  # noqa: PLR
     if relation == "beside" and second.role in ("celestial", "cloud"):
         return "below"  # howling at the moon
     choose: Mapping[str, Callable[[Facts, Facts], str]] = {
-        "with": _with, "doing": _with, "on": _on, "riding": _riding, "in": _in, "under": _under,
+        "with": _with, "doing": _with, "full": _full, "on": _on, "riding": _riding, "in": _in,
+        "under": _under,
         "above": lambda a, b: "on" if b.role in _SUPPORTS and a.role not in ALOFT else "above",
         "holding": _holding, "front": lambda a, b: "over" if b.role == "celestial" else "front",
     }  # fmt: skip
@@ -110,6 +105,12 @@ def _with(first: Facts, second: Facts) -> str:  # noqa: PLR0911
     if first.role == "person" and (cake or guitar):
         return "holding"
     return "beside"
+
+
+def _full(first: Facts, second: Facts) -> str:
+    if first.role != "overhead":
+        return "full"
+    return "laden" if second.role == "food" else _with(first, second)  # a tree full of apples
 
 
 def _on(first: Facts, second: Facts) -> str:

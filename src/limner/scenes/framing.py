@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from limner.scenes.actors import Actor, Group, Spot, extent, flies
-from limner.scenes.contacts import ALIVE, WINDOW
+from limner.scenes.contacts import WINDOW
 from limner.scenes.groups import GAP
+from limner.scenes.sizes import ALIVE
 
 _MARGIN = 0.03
 _LONE, _LONE_HEAD = (0.84, 0.82), (0.6, 0.58)

@@ -15,8 +15,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from limner.scenes.actors import SIZES, Actor, Group, Spot, extent, looks
-from limner.scenes.contacts import ALIVE
 from limner.scenes.shapes import in_profile
+from limner.scenes.sizes import ALIVE
 
 GAP = 0.06
 """Between things beside each other, of the width of both."""

@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from limner.scenes.contacts import ALIVE
 from limner.scenes.relations import Contact
 from limner.scenes.sentence import Link
-from limner.scenes.sizes import Role, facts_of
+from limner.scenes.sizes import ALIVE, Role, facts_of
 
 
 @dataclass(frozen=True)

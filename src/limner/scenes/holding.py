@@ -11,8 +11,8 @@ import numpy as np
 
 from limner.arrays import Floats
 from limner.scenes.actors import Spot, extent
-from limner.scenes.contacts import ALIVE
 from limner.scenes.groups import Groups
+from limner.scenes.sizes import ALIVE
 
 _FIGURE = 0.6
 """How much smaller what a standing figure holds is, beside its height, than beside the side of a

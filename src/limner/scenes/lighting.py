@@ -16,11 +16,11 @@ from limner.arrays import Floats
 from limner.scenes.actors import Spot
 from limner.scenes.cutout import paste_box
 from limner.scenes.matte import smoothed
+from limner.scenes.paints import RGB
 from limner.scenes.places import BEYOND, INDOORS, Setting
 from limner.vision.masks import grown
 
 Box = tuple[float, float, float, float]
-RGB = tuple[float, float, float]
 
 _DAY: RGB = (1.0, 1.0, 1.0)
 _NIGHT: RGB = (0.74, 0.78, 0.93)

@@ -11,14 +11,13 @@ from functools import cache, lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from limner.arrays import Doubles, Mask, Pixels
 from limner.scenes.paints import paint
 from limner.tables import read_table
 
-Pixels = NDArray[np.uint8]
-Points = NDArray[np.float64]
+Points = Doubles
 """``(N, 2)`` in hundredths of the side."""
 
 _FINER = 3
@@ -90,7 +89,7 @@ def painted(name: str, side: int) -> Pixels:
     return found
 
 
-def _fill(canvas: Pixels, where: NDArray[np.bool_], colour: str) -> None:
+def _fill(canvas: Pixels, where: Mask, colour: str) -> None:
     """Give an area a colour, in place, lit from the upper left."""
     down, across = (np.linspace(0, share, length, dtype=np.float32)
                     for share, length in zip(_SLOPE, where.shape, strict=True))  # fmt: skip

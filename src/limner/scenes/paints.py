@@ -1,7 +1,9 @@
-"""The paints of what is painted of few shapes."""
+"""Colours as numbers: of hex digits, and the paints of what is painted of few shapes by name."""
 
 from __future__ import annotations
 
+RGB = tuple[float, float, float]
+"""Red, green and blue, each in [0, 1]."""
 PAINTS = {
     "red": "#e5394d", "dark red": "#b3263e", "orange": "#f58a2e", "yellow": "#fbc83c",
     "straw": "#e2b858", "cream": "#f7e8cf", "white": "#f5f5f8", "light": "#d9dde6",
@@ -15,11 +17,16 @@ PAINTS = {
 """Colours by their names."""
 
 
-def paint(name: str) -> tuple[float, float, float]:
-    """A colour by its name, each part in [0, 1].
+def of_hex(written: str) -> RGB:
+    """The colour that ``#rrggbb`` is."""
+    red, green, blue = bytes.fromhex(written.removeprefix("#"))
+    return red / 255, green / 255, blue / 255
+
+
+def paint(name: str) -> RGB:
+    """A colour by its name.
 
     Raises:
         KeyError: there is no such colour.
     """
-    red, green, blue = bytes.fromhex(PAINTS[name].removeprefix("#"))
-    return red / 255, green / 255, blue / 255
+    return of_hex(PAINTS[name])

@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from limner.arrays import Floats
-
-RGB = tuple[float, float, float]
+from limner.scenes.paints import RGB
 
 _FINER = 3
 """Sides of pixels that a body is drawn in, of a pixel's."""

@@ -17,9 +17,9 @@ from limner.text.spaceless import whole_words
 LANGUAGES = ("en", "zh", "es", "fr", "de", "it", "pt", "ru", "ja", "ko", "hi", "ar")
 """The languages of ``places.tsv``, which holds regular expressions, in the order of its columns."""
 INDOORS = ("room", "wall", "kitchen")
+"""Places that have neither weather nor a time of day."""
 BEYOND = ("space", "moon")
 """Where the sky is black and full of stars, and there is no weather."""
-"""Places that have neither weather nor a time of day."""
 _TOGETHER: Mapping[tuple[str | None, str | None], str] = {
     ("mountains", "lake"): "lake", ("forest", "lake"): "lake", ("grass", "lake"): "lake",
     ("mountains", "snow"): "mountains", ("forest", "snow"): "snow", ("grass", "snow"): "snow",

@@ -21,7 +21,7 @@ from functools import cache
 from typing import Literal, NamedTuple, cast, get_args
 
 from limner.scenes.colours import COLOURS
-from limner.scenes.sizes import LIVING, facts_of, sized_names
+from limner.scenes.sizes import ALIVE, facts_of, sized_names
 from limner.tables import read_table
 from limner.text.lexicon import LATIN
 from limner.text.vocabulary import nouns_of
@@ -152,7 +152,7 @@ def _somebody(language: str) -> str:
     """A regular expression of the nouns of a language for persons and animals."""
     own = language == "en"
     known = ((name, name) for name in sized_names()) if own else nouns_of(language).items()
-    nouns = [noun for noun, name in known if facts_of(name).role in LIVING and noun not in _VAGUE]
+    nouns = [noun for noun, name in known if facts_of(name).role in ALIVE and noun not in _VAGUE]
     return f"(?:{'|'.join(map(re.escape, sorted(nouns, key=len, reverse=True)))})"
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from limner.scenes.actors import extent
-from limner.scenes.contacts import ALIVE, HANDY
+from limner.scenes.contacts import HANDY
 from limner.scenes.groups import ROW_RISE, Groups
+from limner.scenes.sizes import ALIVE
 
 _HIDDEN = 0.9
 """How far down what is in something may reach, of its height."""

@@ -18,7 +18,7 @@ from limner.scenes.backgrounds import SIGNS
 from limner.scenes.places import Setting, read_place, take_scenery, take_times
 from limner.scenes.plain import background_alone
 from limner.scenes.relations import Contact, templates
-from limner.scenes.sizes import LIVING, facts_of
+from limner.scenes.sizes import ALIVE, WORN, facts_of
 from limner.text.lexicon import languages_of
 from limner.text.names import bare, has_article, name_key
 from limner.text.request_words import subject
@@ -34,10 +34,6 @@ _OWNED: frozenset[Contact] = frozenset(
     {"wearing", "holding", "eating", "riding", "with", "made", "doing"}
 )
 """Relations after which the sentence goes on about the first thing."""
-_WORN: frozenset[str] = frozenset(
-    {"garment", "trousers", "hat", "shoes", "glasses", "collar", "headset"}
-)
-"""Roles of things that who is in them wears: *a princess in a dress in front of a castle*."""
 _ACTS: frozenset[Contact] = frozenset({"wearing", "holding", "eating", "riding", "doing"})
 """What persons and animals do."""
 _FLAT = frozenset({"table", "plate", "seat", "board", "ridden"})
@@ -450,7 +446,7 @@ class _Reader:
                     continue
             who = alone[1] if cut is None and alone else cut[0] if cut else ""
             who = re.sub(r" (?:está|è|ist|é|est)$", "", who)
-            if self._role(who) in LIVING and who != behind and (bared or has_article(who)):
+            if self._role(who) in ALIVE and who != behind and (bared or has_article(who)):
                 return [before, *self._joined_clauses(behind)]
         return [text]
 
@@ -566,8 +562,9 @@ class _Reader:
         if cut is None:
             return self._phrase(text)
         first, relation, second = cut
-        place = None if self._cut(first) else read_place(first, self.language)
-        if place is not None and relation in _PLACED and relation != "doing":  # a beach with palms
+        place = read_place(first, self.language)
+        placed = place is not None and relation in _PLACED and relation != "doing"
+        if place is not None and placed and self._cut(first) is None:  # a beach with palms
             self._add(place)
             further = read_place(second, self.language)
             if further is not None:  # a street in the city, mountains with a lake
@@ -579,8 +576,11 @@ class _Reader:
     def _join(self, place: Setting) -> None:
         """Add a place that is in the one that was said, or around it; both are a picture."""
         both = None if self.setting is None else self.setting.with_place(place)
-        self._add(place)
-        self.setting, self.scenery = both or self.setting, True
+        if both is None:
+            self._add(place)
+        else:
+            self.setting = both
+        self.scenery = True
 
     def _put(self, head: int | None, relation: Contact, place: Setting) -> None:
         """Add the place that the head is at, over which it may fly."""
@@ -614,7 +614,7 @@ class _Reader:
         other = self._read(text)
         if head is None or other in (None, head):
             return other if head is None else head
-        worn = relation == "in" and self._role_of(other) in _WORN
+        worn = relation == "in" and self._role_of(other) in WORN  # a princess in a dress
         if relation in _OWNED or worn:
             self.links[before:] = [
                 replace(link, first=head)
@@ -622,7 +622,7 @@ class _Reader:
                 else link
                 for link in self.links[before:]
             ]
-        elif self._role_of(head) in LIVING and self._role_of(other) not in LIVING:
+        elif self._role_of(head) in ALIVE and self._role_of(other) not in ALIVE:
             self.links[before:] = [  # a monkey on a tree eating a banana
                 replace(link, first=head)
                 if link.first == other and link.relation in _ACTS

@@ -20,8 +20,12 @@ Role = Literal[
     "vessel", "box", "house", "overhead", "umbrella", "plant", "food", "toy", "floating",
     "celestial", "cloud", "tool", "opening", "sign", "headset",
 ]  # fmt: skip
-LIVING: frozenset[Role] = frozenset({"person", "being", "ridden", "bird", "swimmer"})
+ALIVE: frozenset[Role] = frozenset({"person", "being", "ridden", "bird", "swimmer"})
 """Roles of persons and animals."""
+WORN: frozenset[Role] = frozenset(
+    {"hat", "headset", "glasses", "collar", "garment", "trousers", "shoes"}
+)
+"""Roles of clothes and of what else is worn."""
 
 
 @dataclass(frozen=True)
